@@ -1,0 +1,70 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PY := .venv/bin/python
+INSTALLED := .venv/.installed
+TSC := web/node_modules/.bin/tsc
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: setup
+setup: $(INSTALLED) ## Make .venv and install the locked packages (run and test do it too)
+
+.PHONY: run
+run: $(INSTALLED) ## Start everything on this machine and print the address to open
+	@$(PY) -m tests.local
+
+.PHONY: test
+test: $(INSTALLED) ## Run all tests, with a real browser and real speech
+	@$(PY) -m tests.chromium
+	@$(PY) -m pytest
+
+.PHONY: check
+check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScript
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(PY) -m tests.node $(TSC) -p web
+
+.PHONY: fmt
+fmt: $(INSTALLED) ## Format Python and apply the safe lint fixes
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix-only .
+
+.PHONY: bench
+bench: bench-mint bench-calls ## Run every benchmark; results go to .bench/
+
+.PHONY: bench-mint
+bench-mint: $(INSTALLED) ## Measure what the broker adds to a mint
+	@$(PY) -m tests.bench.mint
+
+.PHONY: bench-calls
+bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one back from memory
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.bench.calls
+
+.PHONY: lock
+lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock
+	@$(PY) -m pip install --quiet uv
+	@$(PY) -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-emit-index-url --no-annotate --quiet --upgrade --output-file requirements.lock
+
+.PHONY: clean
+clean: ## Remove what was installed, measured and remembered here
+	rm -rf .venv .data .bench web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(INSTALLED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.x ...")'
+	@echo "Installing the locked packages into .venv (about a minute, once) ..."
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(TSC): web/package-lock.json
+	@$(PY) -m tests.node npm ci --prefix web --no-audit --no-fund --loglevel=error
+	@touch $@
