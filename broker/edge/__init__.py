@@ -1,0 +1,1 @@
+"""What both services need at their HTTP edge, and nothing else. Imports nothing of ours."""

@@ -1,0 +1,77 @@
+"""Who is asking. Fails closed: no way to prove it configured means that nobody is signed in.
+
+Signing in with Entra ID is a further class here; the routes know only `Callers`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.requests import Request
+
+from broker.edge.problems import NotSignedIn
+
+# Both parts are allow-lists, so that "dev_bob_admin_viewer" is nobody and not an admin called "bob".
+DEVELOPMENT_TOKEN = re.compile(r"dev_(?P<name>[A-Za-z0-9.-]{1,32})_(?P<role>admin|analyst|pm|viewer|user)")
+MAY_CALL = frozenset({"admin", "analyst", "pm", "user"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person who is signed in. ``person`` is whose memory is read and written."""
+
+    person: str
+    role: str
+
+    @property
+    def may_call(self) -> bool:
+        return self.role in MAY_CALL
+
+
+class Callers(Protocol):
+    """One way to prove who is asking."""
+
+    def identify(self, request: Request) -> Caller:
+        """Raises `NotSignedIn` when the request proves nobody."""
+        ...
+
+
+class Everyone:
+    """Every request is one and the same low-privileged person: the proof-of-concept mode."""
+
+    def identify(self, request: Request) -> Caller:  # noqa: ARG002 - the protocol's parameter
+        return Caller("poc-user", "analyst")
+
+
+class DevelopmentTokens:
+    """``Authorization: Bearer dev_<user>_<role>``; for machines that hold no real person's data.
+
+    The person is namespaced, so that no development token can ever name a real one.
+    """
+
+    def identify(self, request: Request) -> Caller:
+        token = DEVELOPMENT_TOKEN.fullmatch(bearer(request) or "")
+        if token is None:
+            raise NotSignedIn("send Authorization: Bearer dev_<user>_<role>")
+        return Caller(f"dev:{token['name']}", token["role"])
+
+
+class Nobody:
+    """No way to sign in is configured."""
+
+    def identify(self, request: Request) -> Caller:  # noqa: ARG002 - the protocol's parameter
+        raise NotSignedIn("this service has no way to sign in configured")
+
+
+def bearer(request: Request) -> str | None:
+    """What follows ``Authorization: Bearer``, if anything does."""
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    return credential.strip() or None if scheme.lower() == "bearer" else None
+
+
+def callers_for(*, auth_required: bool, development_tokens: bool) -> Callers:
+    if not auth_required:
+        return Everyone()
+    return DevelopmentTokens() if development_tokens else Nobody()

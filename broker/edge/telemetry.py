@@ -1,0 +1,97 @@
+"""Logs as JSON lines with allow-listed fields, and a trace id on everything one request causes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import sys
+import traceback
+from collections.abc import Iterable, MutableMapping
+from typing import Any
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# W3C Trace Context, version 00: https://www.w3.org/TR/trace-context/ (checked 2026-11-20)
+TRACEPARENT = re.compile(r"00-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+# What a log line may carry. A field that is not here is dropped: nobody logs a transcript by accident.
+FIELDS = frozenset(
+    # fmt: off
+    ["event", "level", "timestamp", "trace_id", "session_id", "agent_id", "turn_id", "path", "status",
+     "error", "frames", "reason", "row", "verdict", "upstream_status", "upstream_request_id", "attempts",
+     "ms", "memory", "facts", "accepted", "duplicate", "rejected", "depth", "delay_s", "environment"]
+    # fmt: on
+)
+)
+
+
+def configure_logging(level: str) -> None:
+    """JSON lines on standard error. Libraries that print requests or bodies are kept at warnings."""
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=level.upper(), force=True)
+    for chatty in ("httpx", "httpcore", "azure", "uvicorn.access", "aiohttp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            frames_without_values,
+            only(FIELDS),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def frames_without_values(
+    _logger: Any, _method: str, entry: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Replace ``exc_info`` by where it happened. An exception's text may quote a secret or a transcript."""
+    exc = entry.pop("exc_info", None)
+    if isinstance(exc, BaseException):
+        stack = traceback.extract_tb(exc.__traceback__)
+        entry["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in stack]
+    return entry
+
+
+def only(fields: Iterable[str]) -> structlog.typing.Processor:
+    allowed = frozenset(fields)
+
+    def drop_the_rest(
+        _logger: Any, _method: str, entry: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        return {name: value for name, value in entry.items() if name in allowed}
+
+    return drop_the_rest
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace this request belongs to: the browser's when it sent a valid one, else a new one."""
+    match = TRACEPARENT.fullmatch(traceparent or "")
+    return match["trace_id"] if match else secrets.token_hex(16)
+
+
+class Traced:
+    """Binds the trace id for logs and problem documents and gives it back as ``X-Trace-Id``."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        trace_id = trace_id_of(Headers(scope=scope).get("traceparent"))
+
+        async def send_with_trace(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-trace-id", trace_id.encode())]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
+            await self._app(scope, receive, send_with_trace)
