@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
@@ -18,7 +18,7 @@ JSON_OR_BEACON = frozenset({"application/json", "text/plain"})  # a beacon canno
 Model = TypeVar("Model")
 
 
-async def read_body(request: Request, *, max_bytes: int, kinds: Collection[str]) -> bytes:
+async def read_body(request: Request[Any], *, max_bytes: int, kinds: Collection[str]) -> bytes:
     """The raw body, empty when there is none.
 
     Raises `WrongMediaType` for a body of a kind not in ``kinds``, `TooLarge` as soon as more than
@@ -47,7 +47,7 @@ def parse(adapter: TypeAdapter[Model], body: bytes) -> Model:
         raise Invalid([(_pointer(problem["loc"]), problem["msg"]) for problem in problems]) from exc
 
 
-async def _read(request: Request, max_bytes: int) -> bytes:
+async def _read(request: Request[Any], max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -56,12 +56,12 @@ async def _read(request: Request, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _declared(request: Request) -> str:
+def _declared(request: Request[Any]) -> str:
     declared = request.headers.get("content-length", "0")
     return declared if declared.isdecimal() else "0"
 
 
-def _media_type(request: Request) -> str:
+def _media_type(request: Request[Any]) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 

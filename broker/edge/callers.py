@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from starlette.requests import Request
 
@@ -33,7 +33,7 @@ class Caller:
 class Callers(Protocol):
     """One way to prove who is asking."""
 
-    def identify(self, request: Request) -> Caller:
+    def identify(self, request: Request[Any]) -> Caller:
         """Raises `NotSignedIn` when the request proves nobody."""
         ...
 
@@ -41,7 +41,7 @@ class Callers(Protocol):
 class Everyone:
     """Every request is one and the same low-privileged person: the proof-of-concept mode."""
 
-    def identify(self, request: Request) -> Caller:  # noqa: ARG002 - the protocol's parameter
+    def identify(self, request: Request[Any]) -> Caller:  # noqa: ARG002 - the protocol's parameter
         return Caller("poc-user", "analyst")
 
 
@@ -51,7 +51,7 @@ class DevelopmentTokens:
     The person is namespaced, so that no development token can ever name a real one.
     """
 
-    def identify(self, request: Request) -> Caller:
+    def identify(self, request: Request[Any]) -> Caller:
         token = DEVELOPMENT_TOKEN.fullmatch(bearer(request) or "")
         if token is None:
             raise NotSignedIn("send Authorization: Bearer dev_<user>_<role>")
@@ -61,11 +61,11 @@ class DevelopmentTokens:
 class Nobody:
     """No way to sign in is configured."""
 
-    def identify(self, request: Request) -> Caller:  # noqa: ARG002 - the protocol's parameter
+    def identify(self, request: Request[Any]) -> Caller:  # noqa: ARG002 - the protocol's parameter
         raise NotSignedIn("this service has no way to sign in configured")
 
 
-def bearer(request: Request) -> str | None:
+def bearer(request: Request[Any]) -> str | None:
     """What follows ``Authorization: Bearer``, if anything does."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     return credential.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,134 @@
+"""Composition root of the broker: settings in, ASGI app out. The only module that opens clients."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from httpx_aiohttp import AiohttpTransport
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from broker.agents import load_agents
+from broker.edge.callers import callers_for
+from broker.edge.grants import GrantSigner, load_signing_key
+from broker.edge.problems import ProblemType, handlers
+from broker.edge.telemetry import Traced
+from broker.minting.attempt import Asking
+from broker.minting.chain import MintChain, Misconfigured, OutOfTime, Throttled, Unavailable
+from broker.minting.rows import failsafe_rows
+from broker.opening import LiveSessions, NotConfigured, Opening
+from broker.page import Page, page_headers
+from broker.recall import NoRecall, Recall
+from broker.routes import ROUTES, State, UnknownAgent
+from broker.session import Transcription, TurnDetection
+from broker.settings import Settings
+
+CONNECT_S = 1.0
+ANSWER_S = 2.0
+CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
+
+PROBLEMS: dict[type[Exception], ProblemType] = {
+    UnknownAgent: ProblemType("unknown-agent", 404, "There is no such agent"),
+    NotConfigured: ProblemType("voice-not-configured", 503, "Voice is not configured here"),
+    Throttled: ProblemType("mint-throttled", 503, "The voice service is busy"),
+    Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
+    OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),
+    Misconfigured: ProblemType("mint-misconfigured", 502, "The voice service refuses our configuration"),
+}
+
+
+def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> ASGIApp:
+    """The broker. Opens nothing and reads nothing until its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        async with _client() as azure, _client() as enrichment:
+            yield _state(settings, azure, enrichment, now)
+
+    page = [Mount("/", Page(_page_headers(settings)))] if settings.serve_page else []
+    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
+    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
+    with_cors = CORSMiddleware(
+        app,
+        allow_origins=sorted(settings.cors_origins),
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "traceparent"],
+        expose_headers=["Retry-After", "X-Trace-Id"],
+    )
+    return Traced(with_cors)
+
+
+def _client() -> httpx.AsyncClient:
+    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
+    transport = AiohttpTransport(limits=CONNECTIONS)
+    timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+    return httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False)
+
+
+def _state(
+    settings: Settings, azure: httpx.AsyncClient, enrichment: httpx.AsyncClient, now: Callable[[], float]
+) -> State:
+    agents = load_agents(settings.azure_voicelive_voice)
+    signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
+    live = LiveSessions(now)
+    return {
+        "opening": Opening(
+            agents=agents,
+            signer=signer,
+            recall=_recall(settings, enrichment),
+            chain=_chain(settings, azure),
+            turn_detection=TurnDetection(
+                settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms
+            ),
+            transcription=_transcription(settings),
+            greeting=settings.enable_proactive_greeting,
+            enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
+            live=live,
+            now=now,
+        ),
+        "callers": callers_for(
+            auth_required=settings.auth_required, development_tokens=settings.auth_dev_tokens
+        ),
+        "agents": agents,
+        "signer": signer,
+        "live": live,
+        "endpoint": settings.azure_voicelive_endpoint,
+        "model": settings.azure_voicelive_model,
+        "memory_url": settings.enrichment_url,
+    }
+
+
+def _chain(settings: Settings, http: httpx.AsyncClient) -> MintChain | None:
+    endpoint, key = settings.azure_voicelive_endpoint, settings.azure_voicelive_key
+    if endpoint is None or key is None:
+        return None
+    rows = failsafe_rows(endpoint, settings.azure_voicelive_model, key)
+    return MintChain(rows, Asking(http, filtered=settings.webrtc_filter))
+
+
+def _recall(settings: Settings, http: httpx.AsyncClient) -> Recall | NoRecall:
+    if settings.enrichment_url is None:
+        return NoRecall()
+    url = f"{settings.enrichment_url}/memory/context"
+    return Recall(http, url, budget_s=settings.recall_budget_ms / 1000)
+
+
+def _transcription(settings: Settings) -> Transcription | None:
+    model = settings.transcription_model
+    return None if model is None else Transcription(model, settings.transcription_language)
+
+
+def _signing_key(settings: Settings) -> Ed25519PrivateKey:
+    key = settings.grant_signing_key
+    return load_signing_key(key.get_secret_value() if key else None)
+
+
+def _page_headers(settings: Settings) -> dict[str, str]:
+    hosts = [settings.azure_voicelive_endpoint, settings.enrichment_url]
+    return page_headers(url for url in hosts if url)

@@ -1,0 +1,88 @@
+"""The five environments, what each of them forbids, and the settings that both services read."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def page_origin(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != value:
+        raise ValueError("must be origins like https://app.example.org, without a path and without *")
+    return value
+
+
+def json_list(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as exc:
+        raise ValueError('must be a JSON list like ["https://app.example.org"]') from exc
+
+
+def base_url(url: str) -> str:
+    """An http(s) address without its trailing slash."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an http(s) address")
+    return url.rstrip("/")
+
+
+PageOrigin = Annotated[str, AfterValidator(page_origin)]
+BaseUrl = Annotated[str, AfterValidator(base_url)]
+
+
+class Environment(StrEnum):
+    STAGING = "staging"
+    DEVELOPMENT = "development"
+    TEST = "test"
+    UAT = "uat"
+    PRODUCTION = "production"
+
+    @property
+    def holds_people_s_data(self) -> bool:
+        """False only where nobody's real data can be: there sign-in may be left out."""
+        return self not in {Environment.STAGING, Environment.DEVELOPMENT}
+
+
+class SharedSettings(BaseSettings):
+    """What the settings of both services share. Each is the environment variable of its name in capitals."""
+
+    # Without hide_input_in_errors a missing setting would print the others, keys included. Defaults are
+    # validated too, because some are wrong in some environments.
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    environment: Environment
+    auth_required: bool = True
+    auth_dev_tokens: bool = False
+    cors_origins: Annotated[frozenset[PageOrigin], NoDecode, BeforeValidator(json_list)] = frozenset()
+    log_level: str = Field("INFO", pattern=r"(?i)^(debug|info|warning|error)$")
+
+    @field_validator("auth_required")
+    @classmethod
+    def _sign_in_where_people_s_data_is(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and holds_people_s_data(info):
+            raise ValueError(f"false is refused with ENVIRONMENT={info.data['environment']}")
+        return value
+
+    @field_validator("auth_dev_tokens")
+    @classmethod
+    def _no_made_up_people_where_people_s_data_is(cls, value: bool, info: ValidationInfo) -> bool:
+        if value and holds_people_s_data(info):
+            raise ValueError(f"true is refused with ENVIRONMENT={info.data['environment']}")
+        return value
+
+
+def holds_people_s_data(info: ValidationInfo) -> bool:
+    """Whether the environment read so far may hold real data; no when it was itself a mistake."""
+    environment = info.data.get("environment")
+    return isinstance(environment, Environment) and environment.holds_people_s_data

@@ -1,0 +1,102 @@
+"""Opening a call: grant, memory, token, and the one answer that holds them. The broker's whole job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from broker.agents import AgentSpec
+from broker.edge.callers import Caller
+from broker.edge.grants import GrantSigner
+from broker.edge.ids import new_session_id
+from broker.minting.chain import MintChain
+from broker.minting.outcomes import EphemeralToken
+from broker.recall import NoRecall, Recall, Remembered
+from broker.session import Transcription, TurnDetection, session_for
+
+LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
+
+log = structlog.get_logger(__name__)
+
+
+class NotConfigured(Exception):
+    """There is no Azure resource to mint at."""
+
+
+class LiveSessions:
+    """Sessions that hold a token and whose call may still last. Kept in this process and only counted."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._ends_at: dict[str, float] = {}
+
+    def began(self, session_id: str, ends_at: float) -> None:
+        self._ends_at[session_id] = ends_at
+
+    def count(self) -> int:
+        now = self._now()
+        self._ends_at = {session: at for session, at in self._ends_at.items() if at > now}
+        return len(self._ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Opens calls. ``chain`` is None when no Azure resource is configured."""
+
+    agents: Mapping[str, AgentSpec]
+    signer: GrantSigner
+    recall: Recall | NoRecall
+    chain: MintChain | None
+    turn_detection: TurnDetection
+    transcription: Transcription | None
+    greeting: bool
+    enrich_url: str | None
+    live: LiveSessions
+    now: Callable[[], float] = time.time
+
+    async def open(self, caller: Caller, agent: AgentSpec, session_id: str | None) -> dict[str, Any]:
+        """The answer to ``POST /realtime/token``. Raises `NotConfigured` or what the chain raises."""
+        if self.chain is None:
+            raise NotConfigured
+        session_id = session_id or new_session_id()
+        grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
+        remembered = await self.recall.facts(grant, session_id)
+        spec = session_for(
+            agent, remembered.facts, turn_detection=self.turn_detection, transcription=self.transcription
+        )
+        token = await self.chain.mint(spec)
+        ends_at = int(self.now()) + LONGEST_CALL_S
+        self.live.began(session_id, ends_at)
+        log.info("token.minted", session_id=session_id, agent_id=agent.id, memory=remembered.status)
+        return _answer(token, agent, session_id, remembered) | {
+            "call_ends_at": ends_at,
+            "enrichment": self._enrichment(grant, expires_at),
+            "greeting": self.greeting,
+        }
+
+    def _enrichment(self, grant: str, expires_at: int) -> dict[str, Any] | None:
+        if self.enrich_url is None:
+            return None
+        return {"url": self.enrich_url, "grant": grant, "expires_at": expires_at}
+
+
+def _answer(
+    token: EphemeralToken, agent: AgentSpec, session_id: str, remembered: Remembered
+) -> dict[str, Any]:
+    return {
+        "token": token.value,
+        "expires_at": token.expires_at,
+        "endpoint": token.endpoint,
+        "calls_url": token.calls_url,
+        "model": token.model,
+        "agent": {"id": agent.id, "name": agent.name, "voice": agent.voice},
+        "session_id": session_id,
+        "memory": {"status": remembered.status, "facts": len(remembered.facts)},
+        "session_update": None,
+        "strategy": token.strategy,
+        "mode": "direct",
+    }

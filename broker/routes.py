@@ -1,0 +1,137 @@
+"""The broker over HTTP: read, one call into the domain, render."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+import structlog
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from broker.agents import DEFAULT_AGENT, AgentSpec
+from broker.edge.bodies import JSON, parse, read_body
+from broker.edge.callers import Callers
+from broker.edge.grants import GrantSigner
+from broker.edge.ids import AgentId, SessionId
+from broker.edge.problems import Invalid, NotAllowed
+from broker.opening import LiveSessions, Opening
+
+TOKEN_BODY_BYTES = 4 * 1024
+ENDPOINT_CHARACTERS = 50  # how much of the endpoint /status shows, as existing operators know it
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+class UnknownAgent(Exception):
+    """There is no agent of that id."""
+
+
+class State(TypedDict):
+    """What the lifespan opened and the routes use."""
+
+    opening: Opening
+    callers: Callers
+    agents: Mapping[str, AgentSpec]
+    signer: GrantSigner
+    live: LiveSessions
+    endpoint: str | None
+    model: str
+    memory_url: str | None
+
+
+class TokenRequest(BaseModel):
+    """The body of ``POST /realtime/token``; each part may be left out. What else a page sends is ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    agent_id: AgentId | None = None
+    session_id: SessionId | None = None
+
+
+TOKEN_REQUEST = TypeAdapter(TokenRequest)
+
+
+async def mint_token(request: Request[State]) -> Response:
+    caller = request.state["callers"].identify(request)
+    if not caller.may_call:
+        raise NotAllowed(f"the role {caller.role} may not hold calls")
+    body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
+    asked = parse(TOKEN_REQUEST, body) if body else TokenRequest()
+    agent = request.state["agents"].get(asked.agent_id or DEFAULT_AGENT)
+    if agent is None:
+        raise Invalid([("/agent_id", f"must be one of: {', '.join(request.state['agents'])}")])
+    with structlog.contextvars.bound_contextvars(session_id=asked.session_id):
+        answer = await request.state["opening"].open(caller, agent, asked.session_id)
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+async def list_agents(request: Request[State]) -> Response:
+    return JSONResponse(
+        {
+            "agents": [agent.public() for agent in request.state["agents"].values()],
+            "default_agent": DEFAULT_AGENT,
+            "enrichment": _memory(request.state["memory_url"]),
+        }
+    )
+
+
+async def agent_config(request: Request[State]) -> Response:
+    agent = request.state["agents"].get(request.path_params["agent_id"])
+    if agent is None:
+        raise UnknownAgent
+    return JSONResponse(agent.public())
+
+
+async def status(request: Request[State]) -> Response:
+    endpoint = request.state["endpoint"]
+    return JSONResponse(
+        {
+            "voicelive_configured": endpoint is not None,
+            "endpoint": f"{endpoint[:ENDPOINT_CHARACTERS]}..." if endpoint else None,
+            "model": request.state["model"],
+            "active_sessions": request.state["live"].count(),
+            "agents": {
+                agent.id: {"voice": agent.voice, "azure_voice": agent.azure_voice}
+                for agent in request.state["agents"].values()
+            },
+        },
+        headers=NO_STORE,
+    )
+
+
+async def public_keys(request: Request[State]) -> Response:
+    return JSONResponse(request.state["signer"].jwks(), headers={"Cache-Control": "max-age=60"})
+
+
+async def health(_request: Request[State]) -> Response:
+    """Liveness: the loop turns. Asks nobody."""
+    return JSONResponse({"status": "healthy"}, headers=NO_STORE)
+
+
+async def ready(request: Request[State]) -> Response:
+    """Readiness: there is a way to mint. Asks nobody, so a probe can never cause an outage."""
+    is_ready = request.state["endpoint"] is not None
+    body = {"status": "ready" if is_ready else "not configured"}
+    return JSONResponse(body, 200 if is_ready else 503, headers=NO_STORE)
+
+
+def _memory(url: str | None) -> dict[str, Any] | None:
+    return None if url is None else {"url": f"{url}/memory/enrich", "episodes_url": f"{url}/memory/episodes"}
+
+
+VOICE: list[BaseRoute] = [
+    Route("/realtime/token", mint_token, methods=["POST"]),
+    Route("/agents", list_agents),
+    Route("/config/{agent_id}", agent_config),
+    Route("/status", status),
+]
+ROUTES: list[BaseRoute] = [
+    *VOICE,
+    Mount("/api/v1/voice", routes=VOICE),
+    Route("/api/v1/agents", list_agents),
+    Route("/.well-known/jwks.json", public_keys),
+    Route("/health", health),
+    Route("/ready", ready),
+]
