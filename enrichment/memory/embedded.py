@@ -1,0 +1,118 @@
+"""Memory in one SQLite file with full-text search, for a machine without Zep.
+
+It recalls what was said: recent turns, and turns that share words with what is being talked about. It does
+not extract facts, and does not claim to.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from enrichment.database import Database, StorageFailed
+from enrichment.memory.port import Episode, Unreachable
+from enrichment.turn_rows import COLUMNS, DEFINITIONS, Row, turn_of, values
+from enrichment.turns import Turn
+
+OPENING_CHARACTERS = 80
+QUERY_WORDS = 12
+
+# The full-text index folds diacritics, so that "muller" finds "Müller".
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS turn (
+    seq              INTEGER PRIMARY KEY,   -- order of arrival
+    person           TEXT NOT NULL,
+    session_id       TEXT NOT NULL,
+    {DEFINITIONS},
+    UNIQUE (session_id, turn_id)
+) STRICT;
+CREATE INDEX IF NOT EXISTS turn_of ON turn (person, seq);
+CREATE INDEX IF NOT EXISTS turn_in ON turn (person, session_id, seq);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
+    text, content = 'turn', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER IF NOT EXISTS turn_words AFTER INSERT ON turn BEGIN
+    INSERT INTO words (rowid, text) VALUES (new.seq, new.text);
+END;
+"""
+REMEMBER = f"""
+INSERT INTO turn (person, session_id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+"""
+EPISODES = """
+SELECT session_id, count(*), min(spoken_at), max(spoken_at),
+       (SELECT text FROM turn AS first WHERE first.person = turn.person AND first.session_id = turn.session_id
+        ORDER BY seq LIMIT 1)
+FROM turn WHERE person = ? GROUP BY session_id ORDER BY max(seq) DESC LIMIT ?
+"""
+EPISODE = f"SELECT {COLUMNS} FROM turn WHERE person = ? AND session_id = ? ORDER BY seq"
+RECENT = f"SELECT seq, {COLUMNS} FROM turn WHERE person = ? AND speaker = 'user' ORDER BY seq DESC LIMIT ?"
+LATEST_WORDS = """
+SELECT text FROM turn WHERE person = ? AND session_id = ? AND speaker = 'user' ORDER BY seq DESC LIMIT 1
+"""
+MATCHING = f"""
+SELECT seq, {", ".join(f"turn.{column}" for column in COLUMNS.split(", "))}
+FROM words JOIN turn ON turn.seq = words.rowid
+WHERE words MATCH ? AND person = ? AND speaker = 'user' ORDER BY words.rank LIMIT ?
+"""
+
+
+class EmbeddedMemory:
+    """A `Memory` in ``path``. ``now`` gives Unix seconds, for turns that do not say when they were spoken."""
+
+    name = "embedded"
+
+    def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
+        self._database = Database(path, SCHEMA)
+        self._now = now
+
+    async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
+        now = datetime.fromtimestamp(self._now(), UTC)
+        dated = [turn if turn.spoken_at else replace(turn, spoken_at=now) for turn in turns]
+        rows = [(person, session_id, *values(turn)) for turn in dated]
+        try:
+            await self._database.run(lambda db: db.executemany(REMEMBER, rows))
+        except StorageFailed as exc:
+            raise Unreachable("the memory's file cannot be written") from exc
+
+    async def episodes(self, person: str, *, limit: int) -> Sequence[Episode]:
+        def read(db: apsw.Connection) -> list[Row]:
+            return db.execute(EPISODES, (person, limit)).fetchall()
+
+        return [
+            Episode(session_id, turns, first_at, last_at, text[:OPENING_CHARACTERS])
+            for session_id, turns, first_at, last_at, text in await self._database.run(read)
+        ]
+
+    async def episode(self, person: str, session_id: str) -> Sequence[Turn]:
+        rows = await self._database.run(lambda db: db.execute(EPISODE, (person, session_id)).fetchall())
+        return [turn_of(row) for row in rows]
+
+    async def recall(self, person: str, session_id: str | None, *, limit: int) -> Sequence[Turn]:
+        """Half of it matches what the session was last about, the rest is simply recent."""
+
+        def read(db: apsw.Connection) -> list[Row]:
+            latest = db.execute(LATEST_WORDS, (person, session_id)).get if session_id else None
+            query = match_any(latest or "")
+            matching = db.execute(MATCHING, (query, person, limit // 2)).fetchall() if query else []
+            recent = db.execute(RECENT, (person, limit)).fetchall()
+            by_seq: dict[Any, Row] = {row[0]: row[1:] for row in [*matching, *recent]}
+            kept = sorted(list(by_seq)[:limit], reverse=True)
+            return [by_seq[seq] for seq in kept]
+
+        return [turn_of(row) for row in await self._database.run(read)]
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+def match_any(text: str) -> str:
+    """An FTS5 query for any of the words. Each is quoted: raw text would be read as query syntax."""
+    words = sorted({word.lower() for word in re.findall(r"\w+", text)}, key=len, reverse=True)
+    return " OR ".join(f'"{word}"' for word in words[:QUERY_WORDS])

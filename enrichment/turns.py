@@ -1,0 +1,187 @@
+"""What a browser may send: finished turns, in one of three shapes, and the one `Turn` they all become."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from broker.edge.ids import AgentId, SessionId
+
+BODY_BYTES = 64 * 1024  # what a browser may still send from a page that is closing (keepalive, beacon)
+MOST_TURNS = 30
+TEXT_CHARACTERS = 8_000
+
+
+class Speaker(StrEnum):
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+def clean(text: object) -> object:
+    """NFC, without control characters but for line breaks; anything else than text is left to the model."""
+    if not isinstance(text, str):
+        return text
+    kept = (char for char in unicodedata.normalize("NFC", text) if char == "\n" or not _is_control(char))
+    return "".join(kept).strip()
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in {"Cc", "Cs"}
+
+
+TurnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Text = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=TEXT_CHARACTERS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One finished utterance. ``turn_id`` is Azure's item id; ``spoken_at`` is aware.
+
+    What it says was reported by a browser: it is data about a person, never an instruction.
+    """
+
+    turn_id: str
+    speaker: Speaker
+    text: str
+    previous_turn_id: str | None = None
+    agent_id: str | None = None
+    spoken_at: datetime | None = None
+    interrupted: bool = False
+
+    def fingerprint(self) -> bytes:
+        """Equal for two posts of the same turn; what tells a repeat from a contradiction."""
+        return hashlib.sha256(f"{self.speaker}\0{self.text}".encode()).digest()
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Turn(_Model):
+    turn_id: TurnId
+    previous_turn_id: TurnId | None = None
+    speaker: Speaker
+    text: Text
+    agent_id: AgentId | None = None
+    spoken_at: AwareDatetime | None = None
+    interrupted: bool = False
+
+
+class Batch(_Model):
+    """Turns of one session, oldest first. Each turn is judged alone, so that one bad one stops no other."""
+
+    turns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_TURNS)]
+    session_id: SessionId | None = None
+    grant: str | None = None
+
+
+class Single(_Model):
+    """The shape that existing pages post: one turn, and no id."""
+
+    text: Text
+    speaker: Speaker
+    session_id: SessionId | None = None
+    agent_id: AgentId | None = None
+    turn_id: TurnId | None = None
+    grant: str | None = None
+
+
+class Told(_Model):
+    """The oldest shape, of ``POST /conversation/turn``."""
+
+    content: Text
+    role: Speaker
+    session_id: SessionId | None = None
+    agent_id: AgentId | None = None
+    grant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A turn that cannot be kept, and why in one of our words. ``turn_id`` is None when it had none."""
+
+    turn_id: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One request, whatever shape it came in."""
+
+    turns: Sequence[Turn]
+    rejected: Sequence[Rejection]
+    session_id: str | None
+    grant: str | None
+
+
+BATCH = TypeAdapter(Batch)
+SINGLE = TypeAdapter(Single)
+TOLD = TypeAdapter(Told)
+
+
+def from_batch(batch: Batch) -> Post:
+    judged = [_judge(raw) for raw in batch.turns]
+    turns = [turn for turn in judged if isinstance(turn, Turn)]
+    rejected = [rejection for rejection in judged if isinstance(rejection, Rejection)]
+    return Post(turns, rejected, batch.session_id, batch.grant)
+
+
+def from_single(single: Single, *, now: datetime) -> Post:
+    turn = Turn(
+        turn_id=single.turn_id or _new_turn_id(),
+        speaker=single.speaker,
+        text=single.text,
+        agent_id=single.agent_id,
+        spoken_at=now,
+    )
+    return Post([turn], [], single.session_id, single.grant)
+
+
+def from_told(told: Told, *, now: datetime) -> Post:
+    single = Single(text=told.content, speaker=told.role, agent_id=told.agent_id)
+    post = from_single(single, now=now)
+    return Post(post.turns, [], told.session_id, told.grant)
+
+
+def _judge(raw: dict[str, Any]) -> Turn | Rejection:
+    try:
+        model = _Turn.model_validate(raw)
+    except ValidationError as exc:
+        where = ", ".join(sorted({str(error["loc"][0]) for error in exc.errors(include_input=False)}))
+        return Rejection(_short(raw.get("turn_id")), f"invalid: {where}")
+    spoken_at = model.spoken_at.astimezone(UTC) if model.spoken_at else None
+    return Turn(
+        turn_id=model.turn_id,
+        speaker=model.speaker,
+        text=model.text,
+        previous_turn_id=model.previous_turn_id,
+        agent_id=model.agent_id,
+        spoken_at=spoken_at,
+        interrupted=model.interrupted,
+    )
+
+
+def _short(turn_id: object) -> str | None:
+    """What the sender called the turn, when that can be said back."""
+    return turn_id if isinstance(turn_id, str) and len(turn_id) <= 64 else None
+
+
+def _new_turn_id() -> str:
+    return f"turn_{uuid.uuid4().hex}"
