@@ -1,0 +1,69 @@
+/** @typedef {{id: string, name: string, role?: string, voice?: string}} Agent */
+/** @typedef {{url: string, grant: string, expires_at: number}} EnrichmentRoute */
+/**
+ * The broker's answer: everything one call needs. No address of Azure is made in the browser.
+ * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number,
+ *   session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
+ *   memory: {status: "hit" | "miss" | "timeout" | "off", facts: number}}} CallPass
+ */
+/** @typedef {{agents: Agent[], default_agent: string, enrichment: {url: string, episodes_url: string} | null}} Agents */
+/** @typedef {{turn_id: string, role: "user" | "assistant", content: string, agent_id?: string, spoken_at: string,
+ *   delivered: boolean}} PastTurn */
+
+const ANSWER_DEADLINE_MS = 20_000;
+
+/** An answer that is a problem document (RFC 9457), or no answer at all (status 0). Decide by its fields, never by text. */
+export class ProblemError extends Error {
+  /** @param {number} status @param {Record<string, any>} [problem] @param {ErrorOptions} [options] */
+  constructor(status, problem = {}, options) {
+    super(problem.title ?? `HTTP ${status}`, options);
+    this.type = String(problem.type ?? "about:blank");
+    this.title = this.message;
+    this.status = status;
+    this.retryable = Boolean(problem.retryable ?? (status === 0 || status >= 500));
+    this.retryAfterMs = Number(problem.retry_after_ms) || 0;
+    this.traceId = String(problem.trace_id ?? "");
+  }
+}
+
+/** Ask only when the microphone is open: the token lives about a minute, a permission prompt may take longer.
+ * @param {{agentId: string, sessionId: string | null, signal?: AbortSignal}} wish @returns {Promise<CallPass>} */
+export async function requestToken({ agentId, sessionId, signal }) {
+  const body = JSON.stringify({ agent_id: agentId, ...(sessionId && { session_id: sessionId }) });
+  return ask("/realtime/token", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
+}
+
+/** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
+export async function renewGrant(sessionId) {
+  const pass = await requestToken({ agentId: (await listAgents()).default_agent, sessionId });
+  return pass.session_id === sessionId ? (pass.enrichment?.grant ?? null) : null;
+}
+
+/** @returns {Promise<Agents>} */
+export async function listAgents() {
+  return ask("/agents");
+}
+
+/**
+ * @param {string} baseUrl @param {string} sessionId
+ * @returns {Promise<PastTurn[]>} what memory holds of the session; nothing when it does not know it
+ */
+export async function readEpisode(baseUrl, sessionId) {
+  try {
+    return (await ask(`${baseUrl}/${encodeURIComponent(sessionId)}`)).transcript;
+  } catch (error) {
+    if (error instanceof ProblemError && error.status === 404) return [];
+    throw error;
+  }
+}
+
+/** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */
+async function ask(url, request = {}) {
+  const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+  const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
+  const response = await fetch(url, { ...request, signal }).catch((error) => {
+    throw new ProblemError(0, { title: "No answer" }, { cause: error });
+  });
+  if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
+  return response.json();
+}

@@ -1,0 +1,237 @@
+import { requestToken } from "./broker.js";
+import { openMicrophone, RealtimeCall } from "./realtime-call.js";
+import { TranscriptAssembler } from "./transcript-assembler.js";
+import { TypedEvents } from "./typed-events.js";
+
+/** @typedef {import("./broker.js").CallPass} CallPass */
+/** @typedef {import("./realtime-call.js").EndReason} EndReason */
+/** @typedef {import("./realtime-call.js").RealtimeEvent} RealtimeEvent */
+/** @typedef {import("./transcript-assembler.js").Line} Line */
+/** @typedef {import("./transcript-outbox.js").Saved} Saved */
+/** @typedef {import("./transcript-outbox.js").TranscriptOutbox} TranscriptOutbox */
+/** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "ended"} SessionState */
+/** @typedef {Line & {agentId: string}} SpokenLine */
+/** @typedef {{state: SessionState, lines: SpokenLine[], saved: {turnId: string, saved: Saved}, memory: CallPass["memory"],
+ *   ended: EndReason, silenced: void}} SessionEvents */
+
+const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
+const CLOCK_MS = 1_000;
+const THINKING_MS = 20_000; // Azure hides a response that failed, so an answer may never come
+
+/** @type {Record<string, SessionState>} what the events that pass Azure's filter say about who is speaking */
+const STATE_AFTER = {
+  "input_audio_buffer.speech_started": "listening",
+  "input_audio_buffer.speech_stopped": "thinking",
+  "output_audio_buffer.started": "speaking",
+  "output_audio_buffer.stopped": "listening",
+  "output_audio_buffer.cleared": "listening",
+  "response.output_text.done": "listening",
+  "response.text.done": "listening",
+};
+
+/**
+ * A person's conversation with an agent: one session, call after call, by voice or in writing.
+ * Joins the call, the transcript and the outbox; knows nothing of the page.
+ * ready → connecting → listening ⇄ thinking ⇄ speaking (muted: listening, with the microphone off) → ended → connecting
+ * @extends {TypedEvents<SessionEvents>}
+ */
+export class VoiceSession extends TypedEvents {
+  agentId = "";
+  #outbox;
+  #speaker;
+  /** @type {SessionState} */
+  #state = "ready";
+  #isMuted = false;
+  /** @type {RealtimeCall | null} */
+  #call = null;
+  /** @type {CallPass | null} */
+  #pass = null;
+  #assembler = new TranscriptAssembler();
+  #ending = new AbortController();
+  /** @type {Promise<void> | null} */
+  #starting = null;
+  /** @type {SpokenLine[]} lines of the calls before this one */
+  #pastLines = [];
+  #callAgentId = "";
+  #hasMicrophone = false;
+  #thinkingUntilMs = Infinity;
+
+  /** @param {{outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
+  constructor({ outbox, speaker }) {
+    super();
+    this.#outbox = outbox;
+    this.#speaker = speaker;
+    outbox.on("change", (change) => this.emit("saved", change));
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  /** The session this tab speaks in, if it has spoken yet. */
+  get sessionId() {
+    return sessionStorage.getItem(SESSION_KEY);
+  }
+
+  get isMuted() {
+    return this.#isMuted;
+  }
+
+  /** False in a call that was opened by writing. */
+  get hasMicrophone() {
+    return this.#hasMicrophone;
+  }
+
+  /** When Azure will end this call, if the broker said so. */
+  get callEndsAtMs() {
+    return (this.#pass?.call_ends_at ?? Infinity) * 1000;
+  }
+
+  /** Rejects with what went wrong, back in `ready`; resolves early when `end()` came first.
+   * @param {{withMicrophone: boolean, greeted?: boolean}} wish  not greeted: the person already said something */
+  async start({ withMicrophone, greeted = true }) {
+    if (this.#call && !this.#starting) return;
+    this.#starting ??= this.#start(withMicrophone, greeted).finally(() => (this.#starting = null));
+    await this.#starting;
+  }
+
+  /** Writes to the agent, in a call without a microphone when there is none yet. @param {string} text */
+  async say(text) {
+    await this.start({ withMicrophone: false, greeted: false });
+    if (!this.#call) return; // ended while it was connecting
+    this.stopTalking(); // an answer in progress would make Azure ignore the wish for another
+    const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
+    this.#call.send({ type: "conversation.item.create", item });
+    this.#requestResponse();
+  }
+
+  /** Stops the agent's answer, its making first and then what is already on its way. */
+  stopTalking() {
+    if (this.#state !== "speaking" && this.#state !== "thinking") return;
+    this.#call?.send({ type: "response.cancel" });
+    this.#call?.send({ type: "output_audio_buffer.clear" });
+    this.#speaker.muted = true; // the buffer empties a moment later than the person expects
+    this.#take(this.#assembler.interrupt());
+    this.#become("listening");
+  }
+
+  /** @param {boolean} muted */
+  setMuted(muted) {
+    this.#isMuted = muted;
+    this.#call?.setMuted(muted);
+    if (this.#state === "listening" || this.#state === "muted") this.#become("listening");
+  }
+
+  end() {
+    this.#ending.abort();
+    this.#call?.end();
+  }
+
+  /** @param {boolean} withMicrophone @param {boolean} greeted */
+  async #start(withMicrophone, greeted) {
+    this.#ending = new AbortController();
+    this.#become("connecting");
+    try {
+      const call = await this.#prepare(withMicrophone, this.#ending.signal);
+      await call.start();
+    } catch (error) {
+      const wasAsked = this.#ending.signal.aborted;
+      this.#become(wasAsked ? "ended" : "ready");
+      if (wasAsked) return;
+      throw error;
+    }
+    this.#greet(greeted);
+  }
+
+  /** @param {boolean} withMicrophone @param {AbortSignal} signal @returns {Promise<RealtimeCall>} */
+  async #prepare(withMicrophone, signal) {
+    const microphone = withMicrophone ? await openMicrophone() : null;
+    try {
+      signal.throwIfAborted();
+      this.#pass = await requestToken({ agentId: this.agentId, sessionId: this.sessionId, signal });
+      signal.throwIfAborted();
+    } catch (error) {
+      for (const track of microphone?.getTracks() ?? []) track.stop(); // no call took it
+      throw error;
+    }
+    sessionStorage.setItem(SESSION_KEY, this.#pass.session_id);
+    this.emit("memory", this.#pass.memory);
+    return this.#newCall(this.#pass, microphone);
+  }
+
+  /** @param {CallPass} pass @param {MediaStream | null} microphone */
+  #newCall(pass, microphone) {
+    this.#pastLines = this.#lines();
+    this.#assembler = new TranscriptAssembler({ agentId: pass.agent.id });
+    this.#callAgentId = pass.agent.id;
+    this.#hasMicrophone = microphone !== null;
+    this.#isMuted = false;
+    this.#speaker.muted = false;
+    const call = new RealtimeCall(pass, { microphone, speaker: this.#speaker });
+    const clock = setInterval(() => this.#tick(), CLOCK_MS);
+    call.on("event", (event) => this.#receive(event));
+    call.on("silenced", () => this.emit("silenced", undefined));
+    call.on("ended", (reason) => {
+      clearInterval(clock);
+      this.#onEnded(reason);
+    });
+    this.#call = call;
+    return call;
+  }
+
+  /** @param {boolean} greeted */
+  #greet(greeted) {
+    this.#become("listening");
+    if (this.#pass?.session_update) this.#call?.send(this.#pass.session_update);
+    if (this.#pass?.greeting && greeted) this.#requestResponse();
+  }
+
+  #requestResponse() {
+    this.#call?.send({ type: "response.create" });
+    this.#become("thinking");
+  }
+
+  /** @param {RealtimeEvent} event */
+  #receive(event) {
+    if (event.type === "output_audio_buffer.started") this.#speaker.muted = false;
+    this.#take(this.#assembler.receive(event, Date.now()));
+    const next = STATE_AFTER[event.type];
+    const isLate = event.type.startsWith("output_audio_buffer.") && next === "listening" && this.#state !== "speaking";
+    if (next && !isLate && this.#state !== "connecting") this.#become(next);
+  }
+
+  /** @param {import("./transcript-assembler.js").Changes} changes */
+  #take({ changed, turns }) {
+    const { enrichment, session_id } = this.#pass ?? {};
+    if (changed) this.emit("lines", this.#lines());
+    if (!enrichment || !session_id || turns.length === 0) return;
+    void this.#outbox.add({ url: enrichment.url, grant: enrichment.grant, session_id }, turns);
+  }
+
+  /** @returns {SpokenLine[]} */
+  #lines() {
+    const agentId = this.#callAgentId;
+    return [...this.#pastLines, ...this.#assembler.lines().map((line) => ({ ...line, agentId }))];
+  }
+
+  #tick() {
+    this.#take(this.#assembler.expire(Date.now()));
+    if (this.#state === "thinking" && Date.now() > this.#thinkingUntilMs) this.#become("listening");
+  }
+
+  /** @param {EndReason} reason */
+  #onEnded(reason) {
+    this.#take(this.#assembler.flush());
+    this.#call = null;
+    if (this.#state === "connecting") return; // start() rejects, and says why
+    this.#become("ended");
+    this.emit("ended", reason);
+  }
+
+  /** @param {SessionState} state */
+  #become(state) {
+    if (state === "thinking") this.#thinkingUntilMs = Date.now() + THINKING_MS;
+    this.#state = state === "listening" && this.#isMuted ? "muted" : state;
+    this.emit("state", this.#state);
+  }
+}
