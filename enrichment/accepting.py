@@ -1,0 +1,108 @@
+"""Accepting a post: whose it is, and then onto the disk. Nobody is answered before that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+
+from broker.edge.callers import Callers, Everyone, bearer
+from broker.edge.grants import BadGrant
+from broker.edge.problems import NotAllowed, NotSignedIn
+from enrichment.grant_keys import Grants
+from enrichment.outbox.port import Accepted, ForeignSession, Outbox
+from enrichment.turns import Post, Rejection
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose memory a post goes to, and into which session. From the grant; never from the body."""
+
+    person: str
+    session_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who is behind a request: a grant's bearer, or a caller."""
+
+    grants: Grants
+    callers: Callers
+
+    async def owner_of(self, request: Request[Any], post: Post) -> Owner:
+        """Raises `NotSignedIn` without a good grant, `NotAllowed` when it is for another session."""
+        compact = post.grant or (None if self._is_open() else bearer(request))
+        if compact is None:
+            return self._owner_without_grant(request, post)
+        try:
+            grant = await self.grants.read(compact)
+        except BadGrant as exc:
+            raise NotSignedIn(str(exc)) from exc
+        if post.session_id not in (None, grant.session_id):
+            raise NotAllowed("the grant is for another session")
+        return Owner(grant.person, grant.session_id)
+
+    async def person_of(self, request: Request[Any]) -> str:
+        """Whose memory a request reads: the grant's person, when it bears one, else the caller."""
+        compact = bearer(request)
+        if compact is not None and compact.count(".") == 2:
+            try:
+                return (await self.grants.read(compact)).person
+            except BadGrant as exc:
+                if not self._is_open():
+                    raise NotSignedIn(str(exc)) from exc
+        return self.callers.identify(request).person
+
+    def _is_open(self) -> bool:
+        """Whether pages that know no grant may post: only where everybody is one and the same person."""
+        return isinstance(self.callers, Everyone)
+
+    def _owner_without_grant(self, request: Request[Any], post: Post) -> Owner:
+        if not self._is_open():
+            raise NotSignedIn("send the grant that came with the token")
+        if post.session_id is None:
+            raise NotSignedIn("send a session_id, or the grant that came with the token")
+        return Owner(self.callers.identify(request).person, post.session_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """Puts posts into the outbox and wakes the delivery."""
+
+    outbox: Outbox
+    wake: Callable[[], None]
+
+    async def accept(self, owner: Owner, post: Post) -> dict[str, Any]:
+        """The body of the 202: every turn of the post is in exactly one of the three lists."""
+        try:
+            accepted = await self._store(owner, post)
+        except ForeignSession as exc:
+            raise NotAllowed("the session belongs to somebody else") from exc
+        if accepted.accepted:
+            self.wake()
+        conflicts = [Rejection(turn_id, "conflict") for turn_id in accepted.conflicting]
+        rejected = [*post.rejected, *conflicts]
+        log.debug(
+            "turns.accepted",
+            session_id=owner.session_id,
+            accepted=len(accepted.accepted),
+            duplicate=len(accepted.duplicate),
+            rejected=len(rejected),
+        )
+        return {
+            "accepted": accepted.accepted,
+            "duplicate": accepted.duplicate,
+            "rejected": [
+                {"turn_id": rejection.turn_id, "reason": rejection.reason} for rejection in rejected
+            ],
+        }
+
+    async def _store(self, owner: Owner, post: Post) -> Accepted:
+        if not post.turns:
+            return Accepted([], [], [])
+        return await self.outbox.accept(owner.person, owner.session_id, post.turns)

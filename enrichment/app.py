@@ -1,0 +1,126 @@
+"""Composition root of enrichment: settings in, ASGI app out. The only module that opens clients and files."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Protocol, TypeVar
+
+import httpx
+import structlog
+from httpx_aiohttp import AiohttpTransport
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from broker.edge.callers import callers_for
+from broker.edge.problems import ProblemType, handlers
+from broker.edge.telemetry import Traced
+from enrichment.accepting import Accepting, People
+from enrichment.database import StorageFailed
+from enrichment.delivery import Delivery
+from enrichment.grant_keys import Grants, KeysUnavailable
+from enrichment.memory.embedded import EmbeddedMemory
+from enrichment.memory.port import Memory
+from enrichment.outbox.port import Outbox
+from enrichment.outbox.sqlite import SqliteOutbox
+from enrichment.reading import Reading, UnknownEpisode
+from enrichment.routes import ROUTES, State
+from enrichment.settings import Settings
+
+PROBLEMS: dict[type[Exception], ProblemType] = {
+    UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
+    KeysUnavailable: ProblemType(
+        "grant-unverifiable", 503, "The grant cannot be checked now", retry_after_s=2
+    ),
+    StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now", retry_after_s=5),
+}
+
+log = structlog.get_logger(__name__)
+
+
+class Closing(Protocol):
+    async def close(self) -> None: ...
+
+
+def create_app(
+    settings: Settings,
+    *,
+    memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
+    now: Callable[[], float] = time.time,
+) -> ASGIApp:
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        transport = AiohttpTransport()
+        async with (
+            httpx.AsyncClient(transport=transport, follow_redirects=False) as http,
+            _closing(SqliteOutbox(settings.outbox_path, now=now)) as outbox,
+            _closing(memory(settings)) as kept,
+        ):
+            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+            async with _delivering(Delivery(outbox, kept)) as (delivery, task):
+                yield _state(settings, grants, outbox, kept, delivery, task)
+
+    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
+    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
+    with_cors = CORSMiddleware(
+        app,
+        allow_origins=sorted(settings.cors_origins),
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "traceparent"],
+        expose_headers=["Retry-After", "X-Trace-Id"],
+    )
+    return Traced(with_cors)
+
+
+Closed = TypeVar("Closed", bound=Closing)
+
+
+@asynccontextmanager
+async def _closing(opened: Closed) -> AsyncIterator[Closed]:
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+@asynccontextmanager
+async def _delivering(delivery: Delivery) -> AsyncIterator[tuple[Delivery, asyncio.Task[None]]]:
+    """Runs the delivery beside the app. When it dies the log says so and readiness fails."""
+    task = asyncio.create_task(delivery.run(), name="delivery")
+    task.add_done_callback(_report_end)
+    try:
+        yield delivery, task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        log.critical("delivery.died", exc_info=task.exception())
+
+
+def _state(
+    settings: Settings,
+    grants: Grants,
+    outbox: Outbox,
+    memory: Memory,
+    delivery: Delivery,
+    delivering: asyncio.Task[None],
+) -> State:
+    callers = callers_for(auth_required=settings.auth_required, development_tokens=settings.auth_dev_tokens)
+    return {
+        "people": People(grants, callers),
+        "accepting": Accepting(outbox, delivery.wake),
+        "reading": Reading(outbox, memory, settings.recall_turns),
+        "outbox": outbox,
+        "memory": memory,
+        "delivery": delivery,
+        "delivering": delivering,
+    }

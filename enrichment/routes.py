@@ -1,0 +1,138 @@
+"""Enrichment over HTTP: read, one call into the domain, render."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, TypedDict
+
+import structlog
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from broker.edge.bodies import JSON_OR_BEACON, parse, read_body
+from broker.edge.ids import SessionId
+from broker.edge.telemetry import trace_id_of
+from enrichment.accepting import Accepting, People
+from enrichment.delivery import Delivery
+from enrichment.memory.port import Memory
+from enrichment.outbox.port import Outbox
+from enrichment.reading import Reading
+from enrichment.turns import BATCH, BODY_BYTES, SINGLE, TOLD, Post, from_batch, from_single, from_told
+
+NO_STORE = {"Cache-Control": "no-store"}
+MOST_EPISODES = 100
+
+
+class State(TypedDict):
+    """What the lifespan opened and the routes use."""
+
+    people: People
+    accepting: Accepting
+    reading: Reading
+    outbox: Outbox
+    memory: Memory
+    delivery: Delivery
+    delivering: asyncio.Task[None]
+
+
+class _Shape(BaseModel):
+    """Just enough of a body to know which shape it is."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    turns: Any = None
+    traceparent: Any = None
+
+
+SHAPE = TypeAdapter(_Shape)
+SESSION = TypeAdapter(SessionId)
+
+
+async def enrich(request: Request[State]) -> Response:
+    body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
+    shape = parse(SHAPE, body)
+    if shape.turns is not None:
+        post = from_batch(parse(BATCH, body))
+    else:
+        post = from_single(parse(SINGLE, body), now=datetime.now(UTC))
+    if isinstance(shape.traceparent, str):  # a beacon cannot send it as a header
+        structlog.contextvars.bind_contextvars(trace_id=trace_id_of(shape.traceparent))
+    return await _accept(request, post)
+
+
+async def add_told_turn(request: Request[State]) -> Response:
+    body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
+    return await _accept(request, from_told(parse(TOLD, body), now=datetime.now(UTC)))
+
+
+async def _accept(request: Request[State], post: Post) -> Response:
+    owner = await request.state["people"].owner_of(request, post)
+    answer = await request.state["accepting"].accept(owner, post)
+    return JSONResponse(answer, 202, headers=NO_STORE)
+
+
+async def list_episodes(request: Request[State]) -> Response:
+    person = await request.state["people"].person_of(request)
+    episodes = await request.state["reading"].episodes(person, limit=MOST_EPISODES)
+    return JSONResponse({"episodes": episodes}, headers=NO_STORE)
+
+
+async def read_episode(request: Request[State]) -> Response:
+    person = await request.state["people"].person_of(request)
+    session_id = request.path_params["session_id"]
+    return JSONResponse(await request.state["reading"].episode(person, session_id), headers=NO_STORE)
+
+
+async def read_context(request: Request[State]) -> Response:
+    person = await request.state["people"].person_of(request)
+    session_id = request.query_params.get("session_id")
+    if session_id is not None:
+        parse(SESSION, TypeAdapter(str).dump_json(session_id))
+    return JSONResponse(await request.state["reading"].context(person, session_id), headers=NO_STORE)
+
+
+async def status(request: Request[State]) -> Response:
+    depth = await request.state["outbox"].depth()
+    return JSONResponse(
+        {
+            "pending": depth.pending,
+            "parked": depth.parked,
+            "oldest_s": round(depth.oldest_s, 1),
+            "delivering": not request.state["delivering"].done(),
+            "memory": request.state["memory"].name,
+            "last_error": request.state["delivery"].last_error,
+        },
+        headers=NO_STORE,
+    )
+
+
+async def health(_request: Request[State]) -> Response:
+    """Liveness: the loop turns. Asks nobody."""
+    return JSONResponse({"status": "healthy"}, headers=NO_STORE)
+
+
+async def ready(request: Request[State]) -> Response:
+    """Readiness: what is accepted is also being delivered. Never asks the memory."""
+    is_ready = not request.state["delivering"].done()
+    body = {"status": "ready" if is_ready else "delivery has ended"}
+    return JSONResponse(body, 200 if is_ready else 503, headers=NO_STORE)
+
+
+MEMORY: list[BaseRoute] = [
+    Route("/enrich", enrich, methods=["POST"]),
+    Route("/episodes", list_episodes),
+    Route("/episodes/{session_id}", read_episode),
+    Route("/context", read_context),
+]
+ROUTES: list[BaseRoute] = [
+    Mount("/memory", routes=MEMORY),
+    Mount("/api/v1/memory", routes=MEMORY),
+    Route("/conversation/turn", add_told_turn, methods=["POST"]),
+    Route("/api/v1/voice/conversation/turn", add_told_turn, methods=["POST"]),
+    Route("/status", status),
+    Route("/health", health),
+    Route("/ready", ready),
+]
