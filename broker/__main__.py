@@ -1,28 +1,8 @@
 """``python -m broker serve``: the broker as a process."""
 
-from __future__ import annotations
-
-import argparse
-
 from broker.app import create_app
-from broker.edge.startup import serve, settings_or_exit
-from broker.edge.telemetry import configure_logging
+from broker.edge.startup import command_line
 from broker.settings import Settings
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m broker", description="Mints tokens for browser calls.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    command = commands.add_parser(
-        "serve", help="answer HTTP until SIGTERM; settings come from the environment"
-    )
-    command.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    command.add_argument("--port", type=int, default=8080, help="port to listen on (%(default)s)")
-    arguments = parser.parse_args()
-    settings = settings_or_exit("The broker", Settings)
-    configure_logging(settings.log_level)
-    serve(create_app(settings), host=arguments.host, port=arguments.port)
-
-
 if __name__ == "__main__":
-    main()
+    command_line("broker", "Mints tokens for browser calls.", 8080, Settings, create_app)

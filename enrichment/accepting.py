@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -86,7 +86,7 @@ class Accepting:
         if accepted.accepted:
             self.wake()
         conflicts = [Rejection(turn_id, "conflict") for turn_id in accepted.conflicting]
-        rejected = [*post.rejected, *conflicts]
+        rejected = [asdict(rejection) for rejection in (*post.rejected, *conflicts)]
         log.debug(
             "turns.accepted",
             session_id=owner.session_id,
@@ -97,9 +97,7 @@ class Accepting:
         return {
             "accepted": accepted.accepted,
             "duplicate": accepted.duplicate,
-            "rejected": [
-                {"turn_id": rejection.turn_id, "reason": rejection.reason} for rejection in rejected
-            ],
+            "rejected": rejected,
         }
 
     async def _store(self, owner: Owner, post: Post) -> Accepted:

@@ -27,11 +27,9 @@ class Settings(SharedSettings):
 
     @property
     def outbox_path(self) -> Path:
-        return (
-            Path(self.database_url.removeprefix("sqlite:///"))
-            if self.database_url
-            else self.data_dir / "outbox.db"
-        )
+        if self.database_url is None:
+            return self.data_dir / "outbox.db"
+        return Path(self.database_url.removeprefix("sqlite:///"))
 
     @property
     def memory_path(self) -> Path:

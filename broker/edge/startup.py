@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
@@ -11,10 +12,32 @@ import uvicorn
 from pydantic import ValidationError
 from starlette.types import ASGIApp
 
+from broker.edge.settings import SharedSettings
+from broker.edge.telemetry import configure_logging
+
 EXIT_CONFIG = os.EX_CONFIG if hasattr(os, "EX_CONFIG") else 78
 KEEP_ALIVE_S = 75  # longer than the idle time of the proxies in front, so that they never reuse a dead socket
 
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", bound=SharedSettings)
+
+
+def command_line(
+    package: str,
+    about: str,
+    port: int,
+    read: Callable[[], Settings],
+    create_app: Callable[[Settings], ASGIApp],
+) -> None:
+    """``python -m PACKAGE serve [--host …] [--port …]``."""
+    parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("serve", help="answer HTTP until SIGTERM; settings are in the environment")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    command.add_argument("--port", type=int, default=port, help="port to listen on (%(default)s)")
+    arguments = parser.parse_args()
+    settings = settings_or_exit(package, read)
+    configure_logging(settings.log_level)
+    serve(create_app(settings), host=arguments.host, port=arguments.port)
 
 
 def settings_or_exit(service: str, read: Callable[[], Settings]) -> Settings:
