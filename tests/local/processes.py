@@ -1,0 +1,125 @@
+"""One child process: started with a log file, known to be up when its address answers, ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import httpx
+from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_delay, wait_fixed
+
+ROOT = Path(__file__).parent.parent.parent
+START_S = 20.0
+STOP_S = 12.0
+TAIL_LINES = 15
+
+
+class NotStarted(Exception):
+    """A process ended, or stayed silent, before it answered. The message ends with the tail of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How to start one of our processes. ``arguments`` follow ``python -m``."""
+
+    name: str
+    port: int
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    probe: str = "/health"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+class Running:
+    """A started `Service`."""
+
+    def __init__(self, service: Service, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.service = service
+        self.process = process
+        self.log = log
+
+    @property
+    def url(self) -> str:
+        return self.service.url
+
+    def tail(self) -> str:
+        """The last lines it wrote."""
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+
+    async def answers(self) -> None:
+        """Returns when the process answers. Raises `NotStarted` when it ends first or takes too long."""
+        asking = AsyncRetrying(
+            retry=retry_if_exception_type(httpx.TransportError),
+            wait=wait_fixed(0.05),
+            stop=stop_after_delay(START_S),
+        )
+        async with httpx.AsyncClient() as http:
+            try:
+                await asking(self._ask, http)
+            except RetryError as exc:
+                raise NotStarted(f"{self.service.name} stays silent\n{self.tail()}") from exc
+
+    async def _ask(self, http: httpx.AsyncClient) -> None:
+        if self.process.returncode is not None:
+            raise NotStarted(f"{self.service.name} ended with {self.process.returncode}\n{self.tail()}")
+        await http.get(f"{self.url}{self.service.probe}")
+
+    async def stop(self) -> None:
+        """Ask it to end, and insist when it does not."""
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await self.process.wait()
+        except TimeoutError:
+            await self.kill()
+
+    async def kill(self) -> None:
+        """``kill -9``: it gets to do nothing more."""
+        if self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+        await self.process.wait()
+
+
+async def start(service: Service, logs: Path) -> Running:
+    """Start a service in a session of its own, so that Ctrl-C reaches only who supervises it."""
+    log = logs / f"{service.name}.log"
+    with _sink(log) as sink:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *service.arguments,
+            cwd=ROOT,
+            env={**os.environ, **service.environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
+        )
+    return Running(service, process, log)
+
+
+def _sink(log: Path) -> BinaryIO:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    return log.open("ab")
+
+
+def free_port(wanted: int = 0) -> int:
+    """``wanted`` when nobody listens there, else any free one."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,110 @@
+"""Which processes make a local system, and how they know of each other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.local.processes import Running, Service, free_port, start
+
+SIMULATOR_KEY = "simulator-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment."""
+
+    data: Path
+    broker_port: int = field(default_factory=free_port)
+    enrichment_port: int = field(default_factory=free_port)
+    simulator_port: int = field(default_factory=free_port)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_simulated(self) -> bool:
+        return not self.settings.get("AZURE_VOICELIVE_ENDPOINT")
+
+    def services(self) -> list[Service]:
+        simulator = [self._simulator()] if self.is_simulated else []
+        return [*simulator, self._enrichment(), self.broker()]
+
+    def broker(self, *, port: int | None = None, **settings: str) -> Service:
+        """The broker; another port and other settings make a second one beside it."""
+        azure = {
+            "AZURE_VOICELIVE_ENDPOINT": f"http://127.0.0.1:{self.simulator_port}",
+            "AZURE_VOICELIVE_KEY": SIMULATOR_KEY,
+            "AZURE_VOICELIVE_MODEL": "gpt-realtime",
+        }
+        port = port or self.broker_port
+        environment = {
+            **(azure if self.is_simulated else {}),
+            **self._common(),
+            "ENRICHMENT_URL": f"http://127.0.0.1:{self.enrichment_port}",
+            "SERVE_PAGE": "true",
+            **self.settings,
+            **settings,
+        }
+        name = "broker" if port == self.broker_port else f"broker-{port}"
+        return Service(name, port, ["broker", "serve", "--port", str(port)], environment)
+
+    def _enrichment(self) -> Service:
+        environment = {
+            **self._common(),
+            "DATA_DIR": str(self.data),
+            "GRANT_JWKS_URL": f"http://127.0.0.1:{self.broker_port}/.well-known/jwks.json",
+            **self.settings,
+        }
+        port = self.enrichment_port
+        return Service("enrichment", port, ["enrichment", "serve", "--port", str(port)], environment)
+
+    def _simulator(self) -> Service:
+        port = self.simulator_port
+        arguments = ["tests.simulator", "--port", str(port), "--key", SIMULATOR_KEY]
+        return Service("simulator", port, arguments, probe="/")
+
+    def _common(self) -> dict[str, str]:
+        pages = [f"http://{host}:{self.broker_port}" for host in ("127.0.0.1", "localhost")]
+        return {"ENVIRONMENT": "development", "AUTH_REQUIRED": "false", "CORS_ORIGINS": json.dumps(pages)}
+
+
+class Stack:
+    """The processes of a `Plan`, by name."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._running: dict[str, Running] = {}
+
+    def __getitem__(self, name: str) -> Running:
+        return self._running[name]
+
+    @property
+    def running(self) -> list[Running]:
+        return list(self._running.values())
+
+    async def start(self, *services: Service) -> None:
+        """Start services side by side; returns when all answer."""
+        started = [await start(service, self.plan.data / "logs") for service in services]
+        self._running |= {running.service.name: running for running in started}
+        await asyncio.gather(*(running.answers() for running in started))
+
+    async def restart(self, name: str) -> None:
+        """Start again what has ended, with the same settings and port."""
+        await self.start(self._running[name].service)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(running.stop() for running in self.running))
+
+
+@asynccontextmanager
+async def started(plan: Plan) -> AsyncIterator[Stack]:
+    """The whole local system, ended on leaving."""
+    stack = Stack(plan)
+    try:
+        await stack.start(*plan.services())
+        yield stack
+    finally:
+        await stack.stop()
