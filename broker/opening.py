@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import structlog
@@ -13,10 +13,10 @@ from broker.agents import AgentSpec
 from broker.edge.callers import Caller
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import new_session_id
-from broker.minting.chain import MintChain
+from broker.minting.chain import MintChain, NoToken
 from broker.minting.outcomes import EphemeralToken
 from broker.recall import NoRecall, Recall, Remembered
-from broker.session import Transcription, TurnDetection, session_for
+from broker.session import SessionSpec, Transcription, TurnDetection, session_for
 
 LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
 
@@ -68,7 +68,7 @@ class Opening:
         spec = session_for(
             agent, remembered.facts, turn_detection=self.turn_detection, transcription=self.transcription
         )
-        token = await self.chain.mint(spec)
+        token = await self._mint(self.chain, spec)
         ends_at = int(self.now()) + LONGEST_CALL_S
         self.live.began(session_id, ends_at)
         log.info("token.minted", session_id=session_id, agent_id=agent.id, memory=remembered.status)
@@ -77,6 +77,14 @@ class Opening:
             "enrichment": self._enrichment(grant, expires_at),
             "greeting": self.greeting,
         }
+
+    async def _mint(self, chain: MintChain, spec: SessionSpec) -> EphemeralToken:
+        try:
+            return await chain.mint(spec)
+        except NoToken as exc:
+            attempts = [asdict(attempt) for attempt in exc.attempts]
+            log.error("token.failed", error=type(exc).__name__, attempts=attempts)
+            raise
 
     def _enrichment(self, grant: str, expires_at: int) -> dict[str, Any] | None:
         if self.enrich_url is None:

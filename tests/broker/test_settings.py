@@ -1,0 +1,132 @@
+"""What the broker accepts as configuration, and what it says when it does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from pydantic import ValidationError
+
+from broker.edge.startup import mistakes
+from broker.settings import Settings
+from tests.broker.build import KEY, settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch):
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def refused(**changed) -> list[str]:
+    with pytest.raises(ValidationError) as caught:
+        settings(**changed)
+    assert KEY not in str(caught.value)
+    return mistakes(caught.value)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "https://res.openai.azure.com",
+        "https://res.openai.azure.com/",
+        "wss://res.openai.azure.com",
+        "https://res.openai.azure.com/openai",
+        "https://res.openai.azure.com/openai/v1/",
+        "https://res.openai.azure.com/openai/v1/realtime",
+        "https://res.openai.azure.com/api/projects/demo",
+        "https://res.openai.azure.com/voice-live/realtime",
+    ],
+)
+def test_an_endpoint_in_any_usual_spelling_is_the_resource_s_origin(spelling):
+    assert (
+        settings(azure_voicelive_endpoint=spelling).azure_voicelive_endpoint == "https://res.openai.azure.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://res.openai.azure.com",
+        "https://user:password@res.openai.azure.com",
+        "https://user@res.openai.azure.com",
+        "https://res.openai.azure.com/elsewhere",
+        "https://res.openai.azure.com/?key=1",
+        "ftp://res.openai.azure.com",
+        "res.openai.azure.com",
+        "https://",
+    ],
+)
+def test_an_endpoint_that_could_leak_the_key_is_refused(endpoint):
+    (line,) = refused(azure_voicelive_endpoint=endpoint)
+    assert line.startswith("AZURE_VOICELIVE_ENDPOINT: ")
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:8790", "http://localhost:8790", "http://[::1]:8790"])
+def test_plain_http_is_for_this_machine(endpoint):
+    assert settings(azure_voicelive_endpoint=endpoint).azure_voicelive_endpoint == endpoint
+
+
+def test_every_mistake_is_reported_at_once_and_no_value():
+    lines = refused(
+        environment="production",
+        vad_threshold="canary-7",
+        cors_origins="*",
+        log_level="canary",
+        azure_voicelive_key=None,
+    )
+    assert [line.split(":")[0] for line in lines] == [
+        "AUTH_REQUIRED",
+        "CORS_ORIGINS",
+        "LOG_LEVEL",
+        "AZURE_VOICELIVE_KEY",
+        "VAD_THRESHOLD",
+    ]
+    assert "canary" not in " ".join(lines)
+
+
+@pytest.mark.parametrize("environment", ["test", "uat", "production"])
+def test_where_people_s_data_is_nobody_gets_in_without_signing_in(environment):
+    assert refused(environment=environment) == [
+        f"AUTH_REQUIRED: false is refused with ENVIRONMENT={environment}"
+    ]
+    assert refused(environment=environment, auth_required=True, auth_dev_tokens=True) == [
+        f"AUTH_DEV_TOKENS: true is refused with ENVIRONMENT={environment}"
+    ]
+
+
+@pytest.mark.parametrize("environment", ["staging", "development"])
+def test_a_proof_of_concept_may_leave_signing_in_out(environment):
+    assert settings(environment=environment).auth_required is False
+
+
+def test_grants_that_must_outlive_a_restart_need_a_lasting_key():
+    (line,) = refused(environment="uat", auth_required=True, enrichment_url="https://enrich.example.org")
+    assert line == "GRANT_SIGNING_KEY: required with ENVIRONMENT=uat"
+
+
+def test_a_signing_key_of_another_kind_is_refused_without_showing_it():
+    (line,) = refused(grant_signing_key="-----BEGIN canary-----")
+    assert line.startswith("GRANT_SIGNING_KEY: ")
+    assert "canary" not in line
+
+
+def test_secrets_do_not_print():
+    assert KEY not in repr(settings())
+
+
+def test_a_broker_that_cannot_start_says_why_and_exits_with_78():
+    environment = {"PATH": os.environ["PATH"], "ENVIRONMENT": "prod", "AZURE_VOICELIVE_KEY": KEY}
+    done = subprocess.run(
+        [sys.executable, "-m", "broker", "serve"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert "ENVIRONMENT" in done.stderr
+    assert KEY not in done.stderr + done.stdout

@@ -1,0 +1,24 @@
+"""Fixtures for every suite."""
+
+from __future__ import annotations
+
+import pytest
+import respx
+import structlog
+
+
+@pytest.fixture
+def respx_mock():
+    """Upstreams answered in process, whatever the transport; the app under test is let through.
+
+    ``using="httpx"`` patches the client and not httpcore, because ours runs over aiohttp.
+    """
+    with respx.mock(using="httpx", assert_all_called=False) as router:
+        router.route(host="test").pass_through()
+        yield router
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    yield
+    structlog.reset_defaults()
