@@ -516,7 +516,7 @@ class Microphone(MediaStreamTrack):
     def say(self, name):
         with wave.open(str(AUDIO / f"{name}.wav")) as recording:
             samples = np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
-        self._samples = np.concatenate([self._samples, np.repeat(samples, 3)])
+        self._samples = np.concatenate([self._samples, np.repeat(np.trim_zeros(samples, "f"), 3)])
 
     async def recv(self):
         if self.readyState != "live":

@@ -34,7 +34,6 @@ KEY = "simulator-key"
 TOKEN_TTL_S = 60  # Azure's life of a token that was asked for without expires_after
 SLOW_S = 5.0
 HUGE = 128 * 1024  # bytes
-CLOSE_HIDDEN = 4404
 
 
 class State(TypedDict):
@@ -122,14 +121,13 @@ async def hang_up(request: Request) -> Response:
 async def side_band(socket: WebSocket) -> None:
     """Every event of a call, unfiltered, and the right to send client events into it."""
     state = socket.state
+    held = state["switchboard"].find(socket.query_params.get("call_id", ""))
     try:
         state["credentials"].check(socket)
     except Refusal:
-        await socket.close(CLOSE_HIDDEN)
-        return
-    held = state["switchboard"].find(socket.query_params.get("call_id", ""))
+        held = None
     if held is None:
-        await socket.close(CLOSE_HIDDEN)
+        await socket.close()  # not accepted yet, so this is an HTTP 403
         return
     await socket.accept()
     await mirrored(held, socket)
@@ -142,9 +140,11 @@ async def mirrored(held: Call, socket: WebSocket) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(forward(outgoing, socket), name=f"{held.id} side-band")
+            ending = tasks.create_task(close_after(held, socket), name=f"{held.id} side-band end")
             async for message in socket.iter_text():
                 held.receive(message)
             sending.cancel()
+            ending.cancel()
     finally:
         held.mirrors.discard(outgoing.put_nowait)
 
@@ -155,6 +155,11 @@ async def forward(outgoing: asyncio.Queue[str], socket: WebSocket) -> None:
             await socket.send_text(await outgoing.get())
         except WebSocketDisconnect:
             return
+
+
+async def close_after(held: Call, socket: WebSocket) -> None:
+    await held.ended()
+    await socket.close()
 
 
 async def anything_else(_request: Request) -> Response:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
@@ -78,13 +79,9 @@ class Call:
             if any(transceiver.kind == "audio" for transceiver in self._peer.getTransceivers()):
                 self._peer.addTrack(self._voice)
             await self._peer.setLocalDescription(await self._peer.createAnswer())
-        except (
-            ValueError,
-            LookupError,
-            AttributeError,
-            TypeError,
-        ) as exc:  # aiortc names no error of its own
-            await self._peer.close()
+        except Exception as exc:  # aiortc has no error for a bad SDP: six kinds were seen, assertions too
+            with suppress(AttributeError):  # aiortc 1.16 cannot quite close a peer that has no transports yet
+                await self._peer.close()
             raise OfferRefused(type(exc).__name__) from exc
         return self._peer.localDescription.sdp
 
@@ -102,6 +99,9 @@ class Call:
 
     def hang_up(self) -> None:
         self._over.set()
+
+    async def ended(self) -> None:
+        await self._over.wait()
 
     def receive(self, message: str) -> None:
         """A client event, from the data channel or from a side-band."""
@@ -136,7 +136,7 @@ class Call:
         early, longest = self._scenario.channel_closes_after_s, self._scenario.max_session_s
         await asyncio.sleep(longest if early is None else early)
         if early is None:
-            self._perform(self._conversation.expired(round(longest / 60)))
+            self._perform(self._conversation.expired())
         await self._close_channel()
         self.hang_up()
 

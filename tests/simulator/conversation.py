@@ -89,8 +89,8 @@ class Conversation:
     def opened(self) -> list[Output]:
         return [{"type": "session.created", "session": self.session}]
 
-    def expired(self, minutes: int) -> list[Output]:
-        text = f"Your session hit the maximum duration of {minutes} minutes."
+    def expired(self) -> list[Output]:
+        text = "Your session hit the maximum duration of 30 minutes."
         return [error({"code": "session_expired", "message": text})]
 
     def client(self, text: str) -> list[Output]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.simulator.scenarios import Scenario
 from tests.simulator.session_rules import Session, default_session
@@ -37,9 +37,12 @@ class Tokens:
         return value, self._passes[value]
 
     def redeem(self, value: str) -> Pass | None:
-        """What the token stands for; None when it is unknown or expired."""
+        """What the token stands for, its session's end set; None when it is unknown or expired."""
         found = self._passes.get(value) or self._invented(value)
-        return found if found is not None and found.expires_at > self._now() else None
+        if found is None or found.expires_at <= self._now():
+            return None
+        ends_at = int(self._now() + found.scenario.max_session_s)
+        return replace(found, session=found.session | {"expires_at": ends_at})
 
     def _invented(self, value: str) -> Pass | None:
         prefix, _, rest = value.partition(INVENTED)
