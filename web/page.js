@@ -123,7 +123,7 @@ export class Page {
   /** @param {Agent} agent */
   #agentButton({ id, name, role }) {
     const button = make("button", name);
-    Object.assign(button.dataset, { agent: id });
+    Object.assign(button.dataset, { agent: id, initial: name[0] });
     button.setAttribute("type", "button");
     if (role) button.title = role;
     button.addEventListener("click", () => this.#choose(id));
@@ -264,6 +264,7 @@ export class Page {
     write("#problem h2", title);
     write("#problem p", advice);
     show("#problem", true);
+    find("#problem").scrollIntoView({ block: "nearest" });
     this.#countDown(Date.now() + retryAfterMs);
   }
 

@@ -74,12 +74,7 @@ export class TranscriptAssembler {
 
   /** Somebody talks over the agent, by voice or by a button. @returns {Changes} */
   interrupt() {
-    for (const item of this.#items.values()) {
-      if (item.speaker !== "assistant" || item.isClosed) continue;
-      item.isInterrupted = true;
-      item.isClosed = item.isComplete; // otherwise the rest of the text that was generated is still to come
-    }
-    this.#sounding.clear();
+    this.#cutAnswers();
     return { changed: true, turns: this.#release() };
   }
 
@@ -107,11 +102,20 @@ export class TranscriptAssembler {
 
   /** @param {string} id @param {number} nowMs */
   #speechStarted(id, nowMs) {
-    this.interrupt();
+    this.#cutAnswers();
     this.#item(id, "user", nowMs).dueAtMs = Infinity; // one may speak as long as one likes
     for (const item of this.#items.values()) {
       if (item.id !== id && item.dueAtMs === Infinity) item.dueAtMs = nowMs + PATIENCE_MS;
     }
+  }
+
+  #cutAnswers() {
+    for (const item of this.#items.values()) {
+      if (item.speaker !== "assistant" || item.isClosed) continue;
+      item.isInterrupted = true;
+      item.isClosed = item.isComplete; // otherwise the rest of the text that was generated is still to come
+    }
+    this.#sounding.clear();
   }
 
   /** @param {string} id @param {number} nowMs */
