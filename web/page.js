@@ -1,3 +1,4 @@
+import { hintFor, memoryWords, SAVED_WORDS } from "./page-words.js";
 import { wordsFor, wordsForEnd } from "./problem-words.js";
 
 /** @typedef {import("./broker.js").Agent} Agent */
@@ -12,9 +13,6 @@ import { wordsFor, wordsForEnd } from "./problem-words.js";
 const TIME_LEFT_SHOWN_MS = 5 * 60_000;
 const NEAR_THE_END_PX = 160;
 
-/** @type {Record<Saved, string>} */
-const SAVED_WORDS = { sending: "sending", saved: "kept", waiting: "will retry", refused: "could not be kept" };
-
 /** The only module that touches the DOM: shows the session, and passes on what the person wants of it. */
 export class Page {
   /** @type {HTMLAudioElement} */
@@ -23,9 +21,7 @@ export class Page {
   #agents = [];
   /** @type {Map<string, Saved>} turn id -> how far it came on its way to memory */
   #saved = new Map();
-  #isMemoryOn = false;
-  #isMemoryLate = false;
-  #facts = 0;
+  #memory = { isOn: false, isLate: false, facts: 0 };
   /** @type {() => void} what "Try again" does */
   #again = () => {};
   #countdown = 0;
@@ -47,7 +43,7 @@ export class Page {
       const { agents, default_agent: first, enrichment } = await this.#broker.listAgents();
       this.#clearProblem();
       this.#showAgents(agents, first);
-      this.#isMemoryOn = enrichment !== null;
+      this.#memory.isOn = enrichment !== null;
       this.#showMemory();
       if (enrichment && this.#session.sessionId) await this.#readBack(enrichment.episodes_url, this.#session.sessionId);
     } catch (error) {
@@ -65,9 +61,7 @@ export class Page {
       if (reason !== "hung-up") this.#showProblem(wordsForEnd(reason), () => this.#start());
     });
     session.on("memory", ({ status, facts }) => {
-      this.#isMemoryOn = status !== "off";
-      this.#isMemoryLate = status === "timeout";
-      this.#facts = facts;
+      this.#memory = { isOn: status !== "off", isLate: status === "timeout", facts };
       this.#showMemory();
     });
   }
@@ -137,7 +131,7 @@ export class Page {
     for (const button of all("#agents button")) {
       button.setAttribute("aria-pressed", String(button.dataset.agent === agentId));
     }
-    find("#name").textContent = this.#nameOf(agentId);
+    write("#name", this.#agent(agentId).name);
     this.#showState(this.#session.state);
   }
 
@@ -146,7 +140,7 @@ export class Page {
     const inCall = isInCall(state);
     document.body.dataset.state = find("#state").dataset.state = state;
     write("#state", state);
-    write("#hint", this.#hint(state));
+    write("#hint", hintFor(state, this.#agent(this.#session.agentId), this.#session.hasMicrophone));
     write("#start", inCall ? "End" : "Start");
     show("#mute", inCall && state !== "connecting" && this.#session.hasMicrophone);
     show("#stop-talking", inCall && state !== "connecting");
@@ -154,23 +148,6 @@ export class Page {
     find("#mute").setAttribute("aria-pressed", String(this.#session.isMuted));
     for (const button of all("#agents button")) /** @type {HTMLButtonElement} */ (button).disabled = inCall;
     if (!inCall) show("#hear", false);
-  }
-
-  /** @param {SessionState} state */
-  #hint(state) {
-    const agent = this.#agents.find(({ id }) => id === this.#session.agentId);
-    const name = agent?.name ?? "The agent";
-    const listening = this.#session.hasMicrophone ? "Speak whenever you like." : "Write below. Your microphone is off.";
-    const hints = {
-      ready: agent?.role ?? "",
-      connecting: "Your browser may ask for the microphone.",
-      listening,
-      thinking: `${name} is about to answer.`,
-      speaking: "Interrupt whenever you like.",
-      muted: `${name} cannot hear you.`,
-      ended: "Start again to go on from here.",
-    };
-    return hints[state];
   }
 
   /** Finals go into the log, which is read aloud; from the first unfinished line on they wait outside of it.
@@ -201,7 +178,7 @@ export class Page {
   #entry({ turnId, speaker, agentId }) {
     const entry = make("li");
     Object.assign(entry.dataset, { turnId, speaker, agent: agentId });
-    entry.append(make("span", speaker === "user" ? "You" : this.#nameOf(agentId)), make("p"), make("small"));
+    entry.append(make("span", speaker === "user" ? "You" : this.#agent(agentId).name), make("p"), make("small"));
     return entry;
   }
 
@@ -229,14 +206,9 @@ export class Page {
   }
 
   #showMemory() {
-    const count = (/** @type {Saved} */ saved) => [...this.#saved.values()].filter((value) => value === saved).length;
-    const waiting = count("waiting");
-    const kept = [this.#facts && `${this.#facts} facts`, count("saved") && `${count("saved")} kept`].filter(Boolean);
-    const on = ["Memory on", ...kept].join(" · ");
-    const late = waiting ? `Memory delayed · ${waiting} will follow` : "Memory delayed";
-    const state = !this.#isMemoryOn ? "off" : waiting || this.#isMemoryLate ? "delayed" : "on";
+    const { state, text } = memoryWords({ ...this.#memory, saved: this.#saved.values() });
     find("#memory").dataset.state = state;
-    write("#memory", { off: "Memory off", delayed: late, on }[state]);
+    write("#memory", text);
     show("#memory", true);
   }
 
@@ -244,7 +216,7 @@ export class Page {
   async #readBack(episodesUrl, sessionId) {
     // Memory out of reach must not look like a broken call: the page goes on without what was said earlier.
     const turns = await this.#broker.readEpisode(episodesUrl, sessionId).catch(() => null);
-    if (turns === null) this.#isMemoryLate = true;
+    if (turns === null) this.#memory.isLate = true;
     find("#earlier ol").replaceChildren(...(turns ?? []).map((turn) => this.#pastEntry(turn)));
     show("#earlier", Boolean(turns?.length));
     this.#showMemory();
@@ -294,9 +266,9 @@ export class Page {
     write("#left", minutes > 1 ? `${minutes} minutes left` : "Less than a minute left");
   }
 
-  /** @param {string} agentId */
-  #nameOf(agentId) {
-    return this.#agents.find(({ id }) => id === agentId)?.name ?? "Agent";
+  /** @param {string} agentId @returns {Agent} */
+  #agent(agentId) {
+    return this.#agents.find(({ id }) => id === agentId) ?? { id: agentId, name: "Agent" };
   }
 }
 

@@ -91,14 +91,22 @@ export class TranscriptOutbox extends TypedEvents {
     clearTimeout(this.#retryTimer);
     this.#retryTimer = 0;
     this.#renewed.clear();
+    try {
+      await this.#sendAll(fresh, stored);
+    } finally {
+      this.#running = null;
+    }
+    if (this.#isMoreToDo && !this.#retryTimer) void this.flush(); // added after the last look into the database
+  }
+
+  /** @param {Row[]} fresh @param {Promise<void>} [stored] */
+  async #sendAll(fresh, stored) {
     const first = parcelOf(fresh);
     /** @type {Set<string>} */
     const stuck = new Set();
     if (first[0] && !(await this.#send(first, stored))) stuck.add(first[0].session_id);
     const isAllSent = first.length > 0 && first.length === fresh.length && stuck.size === 0;
     if (!isAllSent || this.#isMoreToDo) await alone(() => this.#drain(stuck));
-    this.#running = null;
-    if (this.#isMoreToDo && !this.#retryTimer) void this.flush(); // added after the last look into the database
   }
 
   /** @param {Set<string>} stuck  sessions to leave alone until the next run */
@@ -211,9 +219,7 @@ class StoredRows {
 
   /** @returns {Promise<Row[]>} oldest first */
   async all() {
-    const request = this.#database?.transaction("turns").objectStore("turns").getAll();
-    if (request) await finished(/** @type {IDBTransaction} */ (request.transaction));
-    return [...(request?.result ?? []), ...this.#homeless];
+    return [...(await this.#read().catch(() => [])), ...this.#homeless];
   }
 
   /** @param {Row[]} rows */
@@ -234,13 +240,22 @@ class StoredRows {
     await this.remove(old);
   }
 
+  /** @returns {Promise<Row[]>} */
+  async #read() {
+    if (!this.#database) return [];
+    const transaction = this.#database.transaction("turns");
+    const request = transaction.objectStore("turns").getAll();
+    await finished(transaction);
+    return request.result;
+  }
+
   /** @param {(store: IDBObjectStore) => void} change @returns {Promise<void>} when it is on the disk */
-  #write(change) {
-    if (!this.#database) return Promise.reject(new Error("this browser keeps nothing"));
+  async #write(change) {
+    if (!this.#database) throw new Error("this browser keeps nothing");
     const transaction = this.#database.transaction("turns", "readwrite", { durability: "strict" });
     change(transaction.objectStore("turns"));
     transaction.commit();
-    return finished(transaction);
+    await finished(transaction);
   }
 }
 

@@ -57,6 +57,8 @@ AZURE = """(() => {
       azure.label = channel.label;
       channel.onmessage = ({ data }) => azure.heard.push(JSON.parse(data));
     };
+    const voice = new AudioContext().createMediaStreamDestination().stream;
+    peer.addTrack(voice.getAudioTracks()[0], voice);
     await peer.setRemoteDescription({ type: "offer", sdp: request.body });
     await peer.setLocalDescription();
     await gathered(peer);
@@ -218,6 +220,7 @@ async def browser():
 @pytest_asyncio.fixture(loop_scope="module")
 async def context(browser):
     context = await browser.new_context(permissions=["microphone"])
+    context.set_default_timeout(5_000)
     context.complaints = []
     await context.add_init_script(AZURE + ";" + TOOLS)
     context.on(
@@ -958,6 +961,31 @@ async def test_a_reload_shows_what_was_said_earlier_and_goes_on_in_the_same_sess
     await expect(page.locator("button[data-agent=sage]")).to_have_attribute("aria-pressed", "true")
     await start(page)
     assert services.tokens == [{"agent_id": "elena"}, {"agent_id": "sage", "session_id": "session-1"}]
+
+
+async def test_closing_the_tab_while_the_agent_speaks_keeps_what_was_heard(page, services):
+    await start(page)
+    await says(page, added("A1", None, "assistant"), sound("started"), delta("A1", "I was about to"))
+    await is_in(page, "speaking")
+    await page.close(run_before_unload=False)
+    await eventually(lambda: services.turn_ids() == [["A1"]])
+    [kept] = services.posts[0]["turns"]
+    assert (kept["text"], kept["interrupted"]) == ("I was about to", True)
+
+
+async def test_a_browser_that_will_not_play_by_itself_is_given_a_tap(page):
+    await page.evaluate(
+        """() => {
+          const { play } = HTMLMediaElement.prototype;
+          HTMLMediaElement.prototype.play = function () {
+            HTMLMediaElement.prototype.play = play;
+            return Promise.reject(new DOMException("", "NotAllowedError"));
+          };
+        }"""
+    )
+    await start(page)
+    await page.click("#hear")
+    await expect(page.locator("#hear")).to_be_hidden()
 
 
 async def test_no_token_reaches_the_document_or_storage(page):
