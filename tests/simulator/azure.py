@@ -136,7 +136,7 @@ async def side_band(socket: WebSocket) -> None:
 async def mirrored(held: Call, socket: WebSocket) -> None:
     outgoing: asyncio.Queue[str] = asyncio.Queue()
     held.mirrors.add(outgoing.put_nowait)
-    outgoing.put_nowait(held.greeting_for_mirrors())
+    outgoing.put_nowait(held.session_created())
     try:
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(forward(outgoing, socket), name=f"{held.id} side-band")

@@ -13,8 +13,8 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessi
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from tests.simulator.conversation import Conversation, Hush, Output, Say, Transcribe, random_id
+from tests.simulator.events import Event
 from tests.simulator.hearing import Hearing, Started, Stopped
-from tests.simulator.items import Event
 from tests.simulator.session_rules import at
 from tests.simulator.speech import Speech, SpeechFailed
 from tests.simulator.tokens import Pass
@@ -89,7 +89,8 @@ class Call:
         """Hold the call until it is over. A failure in any of its tasks ends it."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                work = [self._start(one) for one in (self._listen(), self._hear(), self._live())]
+                parts = (self._warm_up(), self._listen(), self._hear(), self._live())
+                work = [self._start(part) for part in parts]
                 await self._over.wait()
                 for task in {*work, *self._saying}:
                     task.cancel()
@@ -107,12 +108,17 @@ class Call:
         """A client event, from the data channel or from a side-band."""
         self._messages.put_nowait(message)
 
-    def greeting_for_mirrors(self) -> str:
-        return stamped(self._conversation.opened()[0])
+    def session_created(self) -> str:
+        """What a side-band hears first, whenever it comes."""
+        return stamped(*self._conversation.opened())
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None
-        return self._tasks.create_task(work, name=f"{self.id} {work.__name__}")
+        return self._tasks.create_task(work, name=f"{self.id} {work.__qualname__}")
+
+    async def _warm_up(self) -> None:
+        with suppress(SpeechFailed):
+            await self._speech.warm_up()
 
     def _channel_opened(self, channel: RTCDataChannel) -> None:
         self._channel = channel

@@ -8,14 +8,14 @@ Generating is ahead of playing, so a response can be over and still be heard.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.simulator import refusals, replies
-from tests.simulator.items import Event, Items, message, words_of, written_by_client
+from tests.simulator import events, refusals, replies
+from tests.simulator.events import Event, client_event, error
+from tests.simulator.items import Items, message, words_of, written_by_client
 from tests.simulator.response import SPOKEN, WRITTEN, Response
 from tests.simulator.scenarios import Scenario
 from tests.simulator.session_rules import Session, at, updated
@@ -86,10 +86,10 @@ class Conversation:
             "input_audio_buffer.clear": lambda _: [{"type": "input_audio_buffer.cleared"}],
         }
 
-    def opened(self) -> list[Output]:
+    def opened(self) -> list[Event]:
         return [{"type": "session.created", "session": self.session}]
 
-    def expired(self) -> list[Output]:
+    def expired(self) -> list[Event]:
         text = "Your session hit the maximum duration of 30 minutes."
         return [error({"code": "session_expired", "message": text})]
 
@@ -107,23 +107,18 @@ class Conversation:
 
     def speech_started(self, at_ms: int) -> list[Output]:
         self._speaking = self._new_id("item")
-        started = {
-            "type": "input_audio_buffer.speech_started",
-            "audio_start_ms": at_ms,
-            "item_id": self._speaking,
-        }
+        started = events.speech("started", self._speaking, audio_start_ms=at_ms)
         interrupts = at(self.session, "audio.input.turn_detection.interrupt_response")
         return [started, *(self._cut("turn_detected") if interrupts else ())]
 
     def speech_stopped(self, at_ms: int, samples: bytes) -> list[Output]:
-        item = message(
-            self._speaking or self._new_id("item"), "user", [{"type": "input_audio", "transcript": None}]
-        )
+        item_id = self._speaking or self._new_id("item")
+        item = message(item_id, "user", [{"type": "input_audio", "transcript": None}])
         self._speaking = None
         self._transcribing.append(item["id"])
         before = self._items.last_id()
         return [
-            {"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item["id"]},
+            events.speech("stopped", item["id"], audio_end_ms=at_ms),
             {"type": "input_audio_buffer.committed", "previous_item_id": before, "item_id": item["id"]},
             *self._items.append(item),
             self._items.done(item),
@@ -136,27 +131,25 @@ class Conversation:
         item = self._items.find(item_id)
         if item is not None:
             item["content"][0]["transcript"] = text
-        completed = self._completed(item_id, text)
+        completed: list[Output] = [*self._completed(item_id, text)]
         if not (text or self._asked is not None) or not self._answers_now():
             return completed
         if self._scenario.user_transcript == "around" and self._first_words():
             return [*completed, *self._respond(self._asked)]
-        self._held += completed
+        self._held += self._completed(item_id, text)
         return self._respond(self._asked)
 
     def untranscribable(self, item_id: str) -> list[Output]:
         self._transcribing.remove(item_id)
         if at(self.session, "audio.input.transcription") is None:
             return []
-        text = f"Input transcription failed for item '{item_id}'."
-        cause = {"type": "server_error", "code": None, "message": text, "param": None}
-        return [transcription("failed", item_id, error=cause)]
+        return [events.untranscribable(item_id)]
 
     def audible(self, response_id: str) -> list[Output]:
         if self._generating is None or self._generating.id != response_id:
             return []
         self._playing = self._generating
-        return [{"type": "output_audio_buffer.started", "response_id": response_id}]
+        return [events.output_audio("started", response_id)]
 
     def said(self, response_id: str, delta: str) -> list[Output]:
         if self._generating is None or self._generating.id != response_id:
@@ -174,7 +167,7 @@ class Conversation:
         if self._playing is None or self._playing.id != response_id:
             return []
         self._playing = None
-        return [{"type": "output_audio_buffer.stopped", "response_id": response_id}]
+        return [events.output_audio("stopped", response_id)]
 
     def _answers_now(self) -> bool:
         """Only the last utterance of several is answered, and nobody who still speaks."""
@@ -209,18 +202,15 @@ class Conversation:
             outputs += [*cut.closed(self._items, status="cancelled", reason=reason), *self._released()]
         if self._playing is not None:
             heard, self._playing = self._playing, None
-            outputs += [
-                {"type": "output_audio_buffer.cleared", "response_id": heard.id},
-                truncated(heard.item["id"], self._played_ms()),
-            ]
+            outputs.append(events.output_audio("cleared", heard.id))
+            outputs.append(events.truncated(heard.item["id"], self._played_ms()))
         return outputs
 
     def _completed(self, item_id: str, text: str) -> list[Event]:
         off = at(self.session, "audio.input.transcription") is None
         if off or self._scenario.user_transcript == "missing":
             return []
-        usage = {"type": "duration", "seconds": 1}
-        return [transcription("completed", item_id, transcript=text, usage=usage)]
+        return [events.transcribed(item_id, text)]
 
     def _released(self) -> list[Event]:
         held, self._held = self._held, []
@@ -268,32 +258,3 @@ class Conversation:
 
     def _clear(self, _event: dict[str, Any]) -> list[Output]:
         return self._cut("client_cancelled")
-
-
-def client_event(text: str) -> dict[str, Any]:
-    try:
-        event = json.loads(text)
-    except ValueError as exc:
-        raise refusals.detailed(400, "invalid_json", "Could not parse the event as JSON.") from exc
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
-        raise refusals.detailed(400, "invalid_event", "The 'type' field is missing.")
-    return event
-
-
-def error(cause: dict[str, object], event_id: str | None = None) -> Event:
-    known = {"type": "invalid_request_error", "code": None, "message": "", "param": None}
-    return {"type": "error", "error": known | cause | {"event_id": event_id}}
-
-
-def transcription(outcome: str, item_id: str, **fields: object) -> Event:
-    kind = f"conversation.item.input_audio_transcription.{outcome}"
-    return {"type": kind, "item_id": item_id, "content_index": 0, **fields}
-
-
-def truncated(item_id: str, heard_ms: int) -> Event:
-    return {
-        "type": "conversation.item.truncated",
-        "item_id": item_id,
-        "content_index": 0,
-        "audio_end_ms": heard_ms,
-    }

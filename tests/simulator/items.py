@@ -6,8 +6,8 @@ from copy import deepcopy
 from typing import Any
 
 from tests.simulator import refusals
+from tests.simulator.events import Event
 
-Event = dict[str, Any]
 Item = dict[str, Any]
 
 WRITABLE = {  # role -> content types that a client may write
@@ -81,7 +81,8 @@ class Items:
         return [{"type": f"conversation.item.{verb}", **deepcopy(announced)} for verb in ("added", "created")]
 
     def done(self, item: Item) -> Event:
-        position = self._position(item["id"])
+        """The item is complete. One that the client deleted meanwhile has no neighbour."""
+        position = self._items.index(item) if item in self._items else 0
         previous = self._items[position - 1]["id"] if position else None
         return {"type": "conversation.item.done", "previous_item_id": previous, "item": deepcopy(item)}
 

@@ -6,6 +6,7 @@ import re
 
 MEMORY = re.compile(r"<memory>\s*(.*?)\s*</memory>", re.DOTALL)
 NAME = re.compile(r"\b[Yy]ou are ([A-Z][a-z]+)\b")
+BULLET = re.compile(r"^\s*([-*•]|\d+[.)])?\s*")
 LONGEST = 14  # words
 
 ANSWERS = {  # what to listen for -> what to say; {name} is the agent's
@@ -34,7 +35,7 @@ def reply_to(heard: str, instructions: str) -> str:
 def recollection(instructions: str) -> str:
     """One fact out of the fenced block of the instructions, word for word."""
     block = MEMORY.search(instructions)
-    facts = [line.strip().lstrip("-*•0123456789. ") for line in block[1].splitlines()] if block else []
+    facts = [BULLET.sub("", line) for line in block[1].splitlines()] if block else []
     fact = next((fact for fact in facts if fact), None)
     return f"I remember: {shortened(fact)}." if fact else "I do not remember anything yet."
 

@@ -9,7 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulator.items import Event, Item, Items
+from tests.simulator.events import Event
+from tests.simulator.items import Item, Items
 from tests.simulator.session_rules import PCM
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import av
 import espeakng_loader
@@ -118,14 +118,22 @@ def transcribe(samples: bytes) -> str:
 def speak(text: str, voice: str) -> list[bytes]:
     """In the worker."""
     variant, pitch = VOICES.get(voice, VOICES["alloy"])
-    library, collected = synthesiser()
-    collected.clear()
+    espeak = synthesiser()
+    library = espeak.library
+    espeak.collected.clear()
     library.espeak_SetVoiceByName(variant.encode())
     library.espeak_SetParameter(RATE, 170, 0)
     library.espeak_SetParameter(PITCH, pitch, 0)
     document = text.encode() + b"\0"
     library.espeak_Synth(document, len(document), 0, 1, 0, UTF8, None, None)
-    return opus_packets(b"".join(collected), espeak_hz())
+    return opus_packets(b"".join(espeak.collected), espeak.hz)
+
+
+class Synthesiser(NamedTuple):
+    library: ctypes.CDLL
+    callback: object  # C calls it, so it must live as long as the library
+    collected: list[bytes]  # where the callback puts 16-bit samples
+    hz: int
 
 
 class Utterance:
@@ -163,8 +171,8 @@ def decoder() -> pocketsphinx.Decoder:
 
 
 @cache
-def synthesiser() -> tuple[ctypes.CDLL, list[bytes]]:
-    """The worker's one synthesiser, and where its callback puts the samples."""
+def synthesiser() -> Synthesiser:
+    """The worker's one synthesiser."""
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     collected: list[bytes] = []
 
@@ -173,13 +181,7 @@ def synthesiser() -> tuple[ctypes.CDLL, list[bytes]]:
             collected.append(ctypes.string_at(samples, count * 2))  # type: ignore[arg-type]
         return 0
 
-    library.collect = OnSamples(collect)  # kept alive as long as the library
-    library.sample_rate = library.espeak_Initialize(
-        SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), DONT_EXIT
-    )
-    library.espeak_SetSynthCallback(library.collect)
-    return library, collected
-
-
-def espeak_hz() -> int:
-    return int(synthesiser()[0].sample_rate)
+    callback = OnSamples(collect)
+    hz = library.espeak_Initialize(SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), DONT_EXIT)
+    library.espeak_SetSynthCallback(callback)
+    return Synthesiser(library, callback, collected, hz)
