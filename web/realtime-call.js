@@ -1,3 +1,4 @@
+import { aborted } from "./aborted.js";
 import { TypedEvents } from "./typed-events.js";
 
 /**
@@ -187,14 +188,6 @@ export class RealtimeCall extends TypedEvents {
     this.#state = state;
     this.emit("state", state);
   }
-}
-
-/** @param {AbortSignal} signal @returns {Promise<never>} */
-function aborted(signal) {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 /** @param {any} error @returns {CallError} */

@@ -41,8 +41,7 @@ export class TranscriptOutbox extends TypedEvents {
     const rows = new StoredRows(await openDatabase());
     await rows.forgetOldRefusals();
     const outbox = new TranscriptOutbox(rows, renew);
-    addEventListener("online", () => outbox.#wake());
-    document.addEventListener("visibilitychange", () => outbox.#wake());
+    for (const moment of ["online", "visibilitychange"]) addEventListener(moment, () => outbox.#wake());
     void outbox.flush();
     return outbox;
   }

@@ -1,3 +1,4 @@
+import { aborted } from "./aborted.js";
 import { requestToken } from "./broker.js";
 import { openMicrophone, RealtimeCall } from "./realtime-call.js";
 import { TranscriptAssembler } from "./transcript-assembler.js";
@@ -129,13 +130,13 @@ export class VoiceSession extends TypedEvents {
 
   /** @param {boolean} withMicrophone @param {boolean} greeted */
   async #start(withMicrophone, greeted) {
-    this.#ending = new AbortController();
+    const { signal } = (this.#ending = new AbortController());
     this.#become("connecting");
     try {
-      const call = await this.#prepare(withMicrophone, this.#ending.signal);
+      const call = await Promise.race([this.#prepare(withMicrophone, signal), aborted(signal)]);
       await call.start();
     } catch (error) {
-      const wasAsked = this.#ending.signal.aborted;
+      const wasAsked = signal.aborted;
       this.#become(wasAsked ? "ended" : "ready");
       if (wasAsked) return;
       throw error;

@@ -328,7 +328,25 @@ def texts(result):
     return [turn["text"] for turn in result["turns"]]
 
 
-# --- transcript -----------------------------------------------------------------------------------
+# --- borders -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "owner"),
+    [
+        (["document.", "innerHTML", "querySelector"], "page.js"),
+        (["RTCPeerConnection", "getUserMedia("], "realtime-call.js"),
+        (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
+        (["sessionStorage", "localStorage"], "voice-session.js"),
+        (["console.", "eval("], None),
+    ],
+)
+async def test_each_thing_of_the_browser_has_one_module(words, owner):
+    users = {path.name for path in WEB.glob("*.js") if any(word in path.read_text() for word in words)}
+    assert users == ({owner} if owner else set())
+
+
+# --- transcript ----------------------------------------------------------------------------------
 
 
 async def test_a_question_heard_late_is_released_before_its_answer(blank):
@@ -496,7 +514,7 @@ def conversation(rng):
 
 async def test_any_order_of_arrival_gives_the_same_turns_each_once(blank):
     rng = random.Random(20)
-    conversations = [conversation(rng) for _ in range(400)]
+    conversations = [conversation(rng) for _ in range(250)]
 
     results = await blank.evaluate(ASSEMBLE, [events for events, _ in conversations])
 
@@ -928,6 +946,27 @@ async def test_a_blocked_microphone_costs_no_token(page, services):
     )
     await page.click("#start")
     await expect(page.locator("#problem h2")).to_have_text("Your microphone is blocked")
+    assert services.tokens == []
+
+
+async def test_one_can_hang_up_while_the_browser_asks_for_the_microphone(page, services):
+    await page.evaluate(
+        """() => {
+          const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          const answered = new Promise((answer) => (window.answerPrompt = answer));
+          navigator.mediaDevices.getUserMedia = async (wish) => {
+            await answered;
+            return (window.microphone = await open(wish));
+          };
+        }"""
+    )
+    await page.click("#start")
+    await is_in(page, "connecting")
+    await page.click("#start")
+    await is_in(page, "ended")
+
+    await page.evaluate("answerPrompt()")
+    await page.evaluate("until(() => window.microphone?.getTracks()[0].readyState === 'ended', 'silence')")
     assert services.tokens == []
 
 
