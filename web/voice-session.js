@@ -17,7 +17,9 @@ import { TypedEvents } from "./typed-events.js";
 
 const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
 const CLOCK_MS = 1_000;
-const THINKING_MS = 20_000; // Azure hides a response that failed, so an answer may never come
+
+/** @type {Partial<Record<SessionState, number>>} Azure hides answers that fail or are cleared; believe a state so long */
+const PATIENCE_MS = { thinking: 20_000, speaking: 10_000 };
 
 /** @type {Record<string, SessionState>} what the events that pass Azure's filter say about who is speaking */
 const STATE_AFTER = {
@@ -55,7 +57,7 @@ export class VoiceSession extends TypedEvents {
   #pastLines = [];
   #callAgentId = "";
   #hasMicrophone = false;
-  #thinkingUntilMs = Infinity;
+  #believedUntilMs = Infinity;
 
   /** @param {{outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
   constructor({ outbox, speaker }) {
@@ -217,7 +219,11 @@ export class VoiceSession extends TypedEvents {
 
   #tick() {
     this.#take(this.#assembler.expire(Date.now()));
-    if (this.#state === "thinking" && Date.now() > this.#thinkingUntilMs) this.#become("listening");
+    if (Date.now() > this.#believedUntilMs && !this.#isAnswering()) this.#become("listening");
+  }
+
+  #isAnswering() {
+    return this.#assembler.lines().some(({ speaker, state }) => speaker === "assistant" && state === "partial");
   }
 
   /** @param {EndReason} reason */
@@ -231,7 +237,7 @@ export class VoiceSession extends TypedEvents {
 
   /** @param {SessionState} state */
   #become(state) {
-    if (state === "thinking") this.#thinkingUntilMs = Date.now() + THINKING_MS;
+    this.#believedUntilMs = Date.now() + (PATIENCE_MS[state] ?? Infinity);
     this.#state = state === "listening" && this.#isMuted ? "muted" : state;
     this.emit("state", this.#state);
   }

@@ -6,6 +6,7 @@ import random
 import socket
 import threading
 import time
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -217,19 +218,33 @@ async def browser():
         await browser.close()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def context(browser):
+@asynccontextmanager
+async def faultless(browser):
+    """A browser profile of its own, in which no page may complain."""
     context = await browser.new_context(permissions=["microphone"])
     context.set_default_timeout(5_000)
-    context.complaints = []
+    faults = []
     await context.add_init_script(AZURE + ";" + TOOLS)
-    context.on(
-        "console", lambda message: context.complaints.append(message.text) if is_fault(message) else None
-    )
-    context.on("weberror", lambda error: context.complaints.append(str(error.error)))
+    context.on("console", lambda message: faults.append(message.text) if is_fault(message) else None)
+    context.on("weberror", lambda error: faults.append(str(error.error)))
     yield context
     await context.close()
-    assert context.complaints == []
+    assert faults == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def context(browser):
+    async with faultless(browser) as context:
+        yield context
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def bench(browser, server):
+    """One page for all tests of pure modules: there is nothing that one could leave behind for the next."""
+    async with faultless(browser) as context:
+        page = await context.new_page()
+        await page.goto(f"{server.page}/blank")
+        yield page
 
 
 def is_fault(message):
@@ -349,12 +364,12 @@ async def test_each_thing_of_the_browser_has_one_module(words, owner):
 # --- transcript ----------------------------------------------------------------------------------
 
 
-async def test_a_question_heard_late_is_released_before_its_answer(blank):
+async def test_a_question_heard_late_is_released_before_its_answer(bench):
     asked = [started("U1"), stopped("U1"), added("U1", None), added("A1", "U1", "assistant")]
     answered = [delta("A1", "Hi"), done("A1", "Hi there.")]
 
-    early = await assemble(blank, *asked, *answered)
-    result = await assemble(blank, *asked, *answered, heard("U1", " Hello? "))
+    early = await assemble(bench, *asked, *answered)
+    result = await assemble(bench, *asked, *answered, heard("U1", " Hello? "))
 
     assert early["turns"] == []
     assert texts(result) == ["Hello?", "Hi there."]
@@ -372,37 +387,37 @@ async def test_a_question_heard_late_is_released_before_its_answer(blank):
     assert (second["previous_turn_id"], second["speaker"]) == ("U1", "assistant")
 
 
-async def test_an_item_that_is_both_added_and_created_is_one_turn(blank):
+async def test_an_item_that_is_both_added_and_created_is_one_turn(bench):
     result = await assemble(
-        blank, added("U1", None), added("U1", None, kind="created"), heard("U1", "Hello?")
+        bench, added("U1", None), added("U1", None, kind="created"), heard("U1", "Hello?")
     )
     assert texts(result) == ["Hello?"]
 
 
 @pytest.mark.parametrize("name", ["output_audio_transcript", "audio_transcript", "output_text", "text"])
-async def test_newer_and_older_names_of_an_answer_mean_the_same(blank, name):
+async def test_newer_and_older_names_of_an_answer_mean_the_same(bench, name):
     item = added("A1", None, "assistant", kind="created")
 
-    partial = await assemble(blank, item, delta("A1", "Good ", name), delta("A1", "day", name))
-    result = await assemble(blank, item, delta("A1", "Good ", name), done("A1", "Good day.", name))
+    partial = await assemble(bench, item, delta("A1", "Good ", name), delta("A1", "day", name))
+    result = await assemble(bench, item, delta("A1", "Good ", name), done("A1", "Good day.", name))
 
     assert [(line["text"], line["state"]) for line in partial["lines"]] == [("Good day", "partial")]
     assert texts(result) == ["Good day."]
 
 
-async def test_written_words_are_a_turn_at_once(blank):
+async def test_written_words_are_a_turn_at_once(bench):
     content = [{"type": "input_text", "text": "Hello in writing"}]
-    assert texts(await assemble(blank, added("U1", None, content=content))) == ["Hello in writing"]
+    assert texts(await assemble(bench, added("U1", None, content=content))) == ["Hello in writing"]
 
 
-async def test_noise_without_words_is_no_turn_and_holds_nothing_up(blank):
+async def test_noise_without_words_is_no_turn_and_holds_nothing_up(bench):
     noise = [started("U1"), stopped("U1"), added("U1", None), heard("U1", "  ")]
-    result = await assemble(blank, *noise, added("A1", "U1", "assistant"), done("A1", "Hm?"))
+    result = await assemble(bench, *noise, added("A1", "U1", "assistant"), done("A1", "Hm?"))
     assert texts(result) == ["Hm?"]
     assert [line["turnId"] for line in result["lines"]] == ["A1"]
 
 
-async def test_speech_without_a_transcript_is_given_up_after_ten_seconds(blank):
+async def test_speech_without_a_transcript_is_given_up_after_ten_seconds(bench):
     script = [
         started("U1"),
         stopped("U1"),
@@ -411,8 +426,8 @@ async def test_speech_without_a_transcript_is_given_up_after_ten_seconds(blank):
         done("A1", "Hm?"),
     ]
 
-    waiting = await assemble(blank, *script, expire(9_000))
-    result = await assemble(blank, *script, expire(10_002))
+    waiting = await assemble(bench, *script, expire(9_000))
+    result = await assemble(bench, *script, expire(10_002))
 
     assert waiting["turns"] == []
     assert waiting["lines"][0]["state"] == "partial"
@@ -420,41 +435,41 @@ async def test_speech_without_a_transcript_is_given_up_after_ten_seconds(blank):
     assert [line["state"] for line in result["lines"]] == ["unheard", "final"]
 
 
-async def test_words_that_come_after_all_are_still_released(blank):
+async def test_words_that_come_after_all_are_still_released(bench):
     script = [started("U1"), stopped("U1"), added("U1", None), expire(60_000), heard("U1", "I was slow.")]
-    assert texts(await assemble(blank, *script)) == ["I was slow."]
+    assert texts(await assemble(bench, *script)) == ["I was slow."]
 
 
-async def test_a_person_may_speak_for_minutes(blank):
-    result = await assemble(blank, started("U1"), expire(600_000))
+async def test_a_person_may_speak_for_minutes(bench):
+    result = await assemble(bench, started("U1"), expire(600_000))
     assert [line["state"] for line in result["lines"]] == ["partial"]
 
 
-async def test_an_answer_stays_open_until_its_sound_stops(blank):
+async def test_an_answer_stays_open_until_its_sound_stops(bench):
     script = [added("A1", None, "assistant"), sound("started"), delta("A1", "Well"), done("A1", "Well, now.")]
-    assert (await assemble(blank, *script))["turns"] == []
-    assert texts(await assemble(blank, *script, sound("stopped"))) == ["Well, now."]
+    assert (await assemble(bench, *script))["turns"] == []
+    assert texts(await assemble(bench, *script, sound("stopped"))) == ["Well, now."]
 
 
 @pytest.mark.parametrize("is_complete", [True, False], ids=["text complete", "text still coming"])
-async def test_talking_over_an_answer_marks_it_interrupted(blank, is_complete):
+async def test_talking_over_an_answer_marks_it_interrupted(bench, is_complete):
     whole = done("A1", "Then I would split")
     script = [added("A1", None, "assistant"), sound("started"), delta("A1", "Then I"), started("U1")]
     script.insert(3 if is_complete else 4, whole)
 
-    result = await assemble(blank, *script)
+    result = await assemble(bench, *script)
 
     assert [(turn["text"], turn["interrupted"]) for turn in result["turns"]] == [("Then I would split", True)]
     assert [line["state"] for line in result["lines"]] == ["interrupted", "partial"]
 
 
-async def test_an_answer_that_was_heard_to_its_end_is_not_interrupted_by_the_next_question(blank):
+async def test_an_answer_that_was_heard_to_its_end_is_not_interrupted_by_the_next_question(bench):
     answer = [added("A1", None, "assistant"), sound("started"), done("A1", "Yes."), sound("stopped")]
-    result = await assemble(blank, *answer, started("U1"))
+    result = await assemble(bench, *answer, started("U1"))
     assert [turn["interrupted"] for turn in result["turns"]] == [False]
 
 
-async def test_the_end_of_a_call_releases_what_was_heard_of_an_answer(blank):
+async def test_the_end_of_a_call_releases_what_was_heard_of_an_answer(bench):
     script = [
         added("A1", None, "assistant"),
         sound("started"),
@@ -462,26 +477,26 @@ async def test_the_end_of_a_call_releases_what_was_heard_of_an_answer(blank):
         started("U1"),
         FLUSH,
     ]
-    result = await assemble(blank, *script)
+    result = await assemble(bench, *script)
     assert [(turn["text"], turn["interrupted"]) for turn in result["turns"]] == [("I was about to", True)]
 
 
-async def test_tool_calls_and_unknown_events_take_no_line(blank):
+async def test_tool_calls_and_unknown_events_take_no_line(bench):
     tool = {
         "type": "conversation.item.added",
         "previous_item_id": None,
         "item": {"id": "F1", "type": "function_call"},
     }
     script = [tool, {"type": "rate_limits.updated"}, added("A1", "F1", "assistant"), done("A1", "Done.")]
-    result = await assemble(blank, *script)
+    result = await assemble(bench, *script)
     assert [line["turnId"] for line in result["lines"]] == ["A1"]
     assert texts(result) == ["Done."]
 
 
-async def test_an_item_that_arrives_before_its_predecessor_is_put_behind_it(blank):
+async def test_an_item_that_arrives_before_its_predecessor_is_put_behind_it(bench):
     late = [added("U2", "A1"), added("U1", None), added("A1", "U1", "assistant")]
     result = await assemble(
-        blank, *late, heard("U2", "two"), done("A1", "one and a half"), heard("U1", "one")
+        bench, *late, heard("U2", "two"), done("A1", "one and a half"), heard("U1", "one")
     )
     assert texts(result) == ["one", "one and a half", "two"]
 
@@ -512,11 +527,11 @@ def conversation(rng):
     return [*events, FLUSH], expected
 
 
-async def test_any_order_of_arrival_gives_the_same_turns_each_once(blank):
+async def test_any_order_of_arrival_gives_the_same_turns_each_once(bench):
     rng = random.Random(20)
     conversations = [conversation(rng) for _ in range(250)]
 
-    results = await blank.evaluate(ASSEMBLE, [events for events, _ in conversations])
+    results = await bench.evaluate(ASSEMBLE, [events for events, _ in conversations])
 
     for (events, expected), result in zip(conversations, results, strict=True):
         turns = result["turns"]
@@ -881,6 +896,24 @@ async def test_talking_over_the_agent_resets_speaking(page):
     await expect(page.locator("#transcript [data-turn-id=A1]")).to_have_attribute("data-state", "interrupted")
 
 
+async def test_an_answer_that_never_comes_does_not_leave_the_page_thinking(page):
+    await page.clock.install()
+    await start(page)
+    await says(page, started("U1"), stopped("U1"))
+    await is_in(page, "thinking")
+    await page.clock.fast_forward(22_000)
+    await is_in(page, "listening")
+
+
+async def test_a_sound_whose_end_azure_hides_does_not_leave_the_page_speaking(page):
+    await page.clock.install()
+    await start(page)
+    await says(page, sound("started"))
+    await is_in(page, "speaking")
+    await page.clock.fast_forward(12_000)
+    await is_in(page, "listening")
+
+
 async def test_stop_talking_cancels_before_it_clears(page):
     await start(page)
     await says(page, added("A1", None, "assistant"), sound("started"), done("A1", "A long story"))
@@ -921,13 +954,13 @@ async def test_a_greeting_and_a_session_update_follow_the_connection(page, servi
 
 async def test_a_busy_broker_is_told_as_cause_and_advice_with_a_countdown(page, services):
     services.token_problem = {"type": "x", "title": "secret upstream words", "status": 503, "retryable": True}
-    services.token_problem |= {"retry_after_ms": 1200, "trace_id": "trace-1"}
+    services.token_problem |= {"retry_after_ms": 900, "trace_id": "trace-1"}
     await page.click("#start")
     problem = page.locator("#problem")
     await expect(problem).to_contain_text("trace-1")
     assert "secret upstream words" not in await problem.inner_text()
     await expect(page.locator("#retry")).to_be_disabled()
-    await expect(page.locator("#retry")).to_have_text("Try again in 2 s")
+    await expect(page.locator("#retry")).to_have_text("Try again in 1 s")
     await is_in(page, "ready")
 
     services.token_problem = None
