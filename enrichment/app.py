@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol, TypeVar
 
 import httpx
@@ -97,8 +97,7 @@ async def _delivering(delivery: Delivery) -> AsyncIterator[tuple[Delivery, async
         yield delivery, task
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])  # how it ended has been reported
 
 
 def _report_end(task: asyncio.Task[None]) -> None:

@@ -114,5 +114,5 @@ class EmbeddedMemory:
 
 def match_any(text: str) -> str:
     """An FTS5 query for any of the words. Each is quoted: raw text would be read as query syntax."""
-    words = sorted({word.lower() for word in re.findall(r"\w+", text)}, key=len, reverse=True)
+    words = sorted({word.lower() for word in re.findall(r"\w+", text)}, key=lambda word: (-len(word), word))
     return " OR ".join(f'"{word}"' for word in words[:QUERY_WORDS])

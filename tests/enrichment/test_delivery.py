@@ -1,0 +1,114 @@
+"""From the outbox into memory: order, repeats, crashes, outages, poison."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from enrichment.delivery import Delivery, backoff_s
+from enrichment.memory.port import Rejected, Unreachable
+from enrichment.outbox.sqlite import LEASE_S, SqliteOutbox
+from tests.clocks import Clock
+from tests.enrichment.build import FakeMemory, turn
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def outbox(tmp_path, clock):
+    outbox = SqliteOutbox(tmp_path / "outbox.db", now=clock)
+    yield outbox
+    await outbox.close()
+
+
+def delivery(outbox, memory):
+    return Delivery(outbox, memory, jitter=lambda _low, high: high)
+
+
+async def drain(delivery):
+    while await delivery.deliver_one():
+        pass
+
+
+async def test_a_session_reaches_memory_in_order_and_once(outbox):
+    memory = FakeMemory()
+    await outbox.accept("p", "s", [turn("a"), turn("b"), turn("c")])
+    await drain(delivery(outbox, memory))
+    assert memory.ids("s") == ["a", "b", "c"]
+    assert (await outbox.depth()).pending == 0
+
+
+async def test_a_crash_after_remembering_repeats_harmlessly(outbox, clock):
+    memory = FakeMemory()
+    await outbox.accept("p", "s", [turn("a")])
+    claim = await outbox.claim()
+    await memory.remember("p", "s", claim.turns)  # and the process dies here
+    clock.pass_s(LEASE_S)
+    await drain(delivery(outbox, memory))
+    assert memory.ids("s") == ["a"]
+
+
+async def test_an_outage_loses_nothing_and_is_waited_out_with_growing_patience(outbox, clock):
+    memory = FakeMemory(*[Unreachable("down") for _ in range(4)])
+    await outbox.accept("p", "s", [turn("a"), turn("b")])
+    subject = delivery(outbox, memory)
+    waited = []
+    while (due_s := await outbox.next_due_s()) is not None:
+        clock.pass_s(due_s)
+        waited.append(due_s)
+        await subject.deliver_one()
+    assert waited == [0, 1, 2, 4, 8]
+    assert memory.ids("s") == ["a", "b"]
+    assert subject.last_error == "Unreachable"
+
+
+async def test_memory_s_own_wish_to_wait_is_kept(outbox):
+    memory = FakeMemory(Unreachable("busy", retry_after_s=33))
+    await outbox.accept("p", "s", [turn("a")])
+    await delivery(outbox, memory).deliver_one()
+    assert await outbox.next_due_s() == 33
+
+
+async def test_a_stuck_session_does_not_hold_up_another(outbox):
+    memory = FakeMemory(Unreachable("down"))
+    await outbox.accept("p", "stuck", [turn("a")])
+    await outbox.accept("p", "fine", [turn("x")])
+    await drain(delivery(outbox, memory))
+    assert memory.ids("fine") == ["x"]
+
+
+async def test_poison_parks_alone(outbox):
+    memory = FakeMemory(Rejected("b", "too long"))
+    await outbox.accept("p", "s", [turn("a"), turn("b"), turn("c")])
+    await drain(delivery(outbox, memory))
+    assert memory.ids("s") == ["a", "c"]
+    assert (await outbox.depth()).parked == 1
+
+
+async def test_waiting_doubles_up_to_five_minutes():
+    assert [backoff_s(attempts) for attempts in (0, 1, 5, 9, 1000)] == [1, 2, 32, 300, 300]
+
+
+async def test_what_is_accepted_wakes_the_delivery(outbox):
+    memory = FakeMemory()
+    subject = delivery(outbox, memory)
+    task = asyncio.create_task(subject.run())
+    async with asyncio.timeout(5):
+        for number in range(3):
+            await outbox.accept("p", "s", [turn(f"t{number}")])
+            subject.wake()
+            assert await memory.arrived.get() == f"t{number}"
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def test_a_bug_in_a_memory_ends_the_delivery_loudly(outbox):
+    await outbox.accept("p", "s", [turn("a")])
+    with pytest.raises(ExceptionGroup) as caught:
+        await delivery(outbox, FakeMemory(KeyError("bug"))).run()
+    assert caught.group_contains(KeyError)
+    assert [each.turn_id for each in await outbox.pending("p", "s")] == ["a"]

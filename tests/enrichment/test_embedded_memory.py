@@ -1,0 +1,68 @@
+"""The embedded memory: what was said, once, in order, and found again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from enrichment.memory.embedded import EmbeddedMemory, match_any
+from tests.enrichment.build import turn
+
+
+@pytest.fixture
+async def memory(tmp_path):
+    memory = EmbeddedMemory(tmp_path / "memory.db")
+    yield memory
+    await memory.close()
+
+
+async def test_a_turn_is_kept_once_with_all_it_says(memory):
+    first = turn("a", "Grüße aus Köln", after="z")
+    await memory.remember("p", "s", [first])
+    await memory.remember("p", "s", [first, turn("b")])
+    assert await memory.episode("p", "s") == [first, turn("b")]
+
+
+async def test_nobody_reads_another_s_memory(memory):
+    await memory.remember("alice", "s", [turn("a", "my secret garden")])
+    assert await memory.episode("bob", "s") == []
+    assert await memory.episodes("bob", limit=9) == []
+    assert await memory.recall("bob", "s", limit=9) == []
+
+
+async def test_episodes_come_newest_first_with_how_they_began(memory):
+    await memory.remember("p", "old", [turn("a", "first words " * 20), turn("b")])
+    await memory.remember("p", "new", [turn("c", "later words")])
+    episodes = await memory.episodes("p", limit=9)
+    assert [(e.session_id, e.turns) for e in episodes] == [("new", 1), ("old", 2)]
+    assert episodes[1].opening == ("first words " * 20)[:80]
+
+
+async def test_recall_gives_what_the_person_said_last(memory):
+    await memory.remember("p", "s", [turn(f"t{n}", f"fact {n}") for n in range(20)])
+    await memory.remember("p", "s", [turn("mine", "an answer", speaker="assistant")])
+    recalled = await memory.recall("p", None, limit=3)
+    assert [each.text for each in recalled] == ["fact 19", "fact 18", "fact 17"]
+
+
+async def test_recall_finds_what_shares_words_with_the_conversation(memory):
+    await memory.remember("p", "old", [turn("a", "Müller wants a dashboard")])
+    await memory.remember("p", "old", [turn(f"t{n}", f"small talk {n}") for n in range(50)])
+    await memory.remember("p", "now", [turn("q", "what about the muller dashboard")])
+    recalled = [each.turn_id for each in await memory.recall("p", "now", limit=6)]
+    assert "a" in recalled
+    assert recalled[0] == "q"
+
+
+def test_a_query_is_words_and_never_syntax():
+    assert match_any('a" OR * NEAR(x') == '"near" OR "or" OR "a" OR "x"'
+    assert match_any("--- ()") == ""
+
+
+@given(text=st.text(min_size=1, max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+async def test_no_text_can_break_the_search(memory, text):
+    kept = turn(f"t{abs(hash(text))}", text.encode(errors="replace").decode())
+    await memory.remember("p", "now", [kept])
+    await memory.recall("p", "now", limit=6)
