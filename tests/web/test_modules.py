@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -91,16 +92,18 @@ class Services:
     def forget(self) -> None:
         self.answers: list[JSONResponse] = []  # used up one by one; then every turn is accepted
         self.closed = False  # 503 for all
-        self.posts: list[dict] = []
+        self.gate = threading.Event()  # Enrichment answers when it is set
+        self.gate.set()
+        self.posts: list[dict[str, Any]] = []
         self.content_types: list[str] = []
         self.preflights = 0
-        self.tokens: list[dict] = []
-        self.token_problem: dict | None = None
-        self.token: dict = {}
-        self.episode: list[dict] | None = None
+        self.tokens: list[dict[str, Any]] = []
+        self.token_problem: dict[str, Any] | None = None
+        self.token: dict[str, Any] = {}
+        self.episode: list[dict[str, Any]] | None = None
         self.memory = True
 
-    def app(self) -> Starlette:
+    def app(self):
         routes = [
             Route("/blank", self.blank),
             Route("/agents", self.agents),
@@ -165,6 +168,7 @@ class Services:
             return JSONResponse({}, 405)
         self.content_types.append(request.headers["content-type"])
         self.posts.append(json.loads(await request.body()))
+        await asyncio.to_thread(self.gate.wait, 5)
         answer = self.answers.pop(0) if self.answers else self.accept(self.posts[-1])
         answer = JSONResponse({}, 503) if self.closed else answer
         answer.headers["access-control-allow-origin"] = "*"
@@ -742,8 +746,14 @@ async def test_two_tabs_do_not_send_the_same_turns(blank, context, services):
     await other.goto(f"{services.page}/blank")
     await open_outbox(other, services)
     services.forget()
+    services.gate.clear()
 
     await asyncio.gather(go_online(blank), go_online(other))
+    await blank.evaluate("""until(async () => {
+      const { held, pending } = await navigator.locks.query();
+      return held.length === 1 && pending.length === 1;
+    }, "one tab to send and the other to wait")""")
+    services.gate.set()
 
     for tab in (blank, other):
         await tab.evaluate("until(async () => (await outbox.stats()).waiting === 0, 'both tabs to be done')")
