@@ -14,6 +14,8 @@ log = structlog.get_logger(__name__)
 
 
 class MemoryStatus(StrEnum):
+    """What came of asking; the page shows it apart from the voice."""
+
     HIT = "hit"
     MISS = "miss"
     TIMEOUT = "timeout"
@@ -22,6 +24,8 @@ class MemoryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
+    """Facts about the person, as sentences, newest first; none unless the status is a hit."""
+
     status: MemoryStatus
     facts: tuple[str, ...] = ()
 

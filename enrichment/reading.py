@@ -18,6 +18,8 @@ class UnknownEpisode(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """Reads outbox and memory together, for one person at a time."""
+
     outbox: Outbox
     memory: Memory
     recall_turns: int

@@ -30,6 +30,8 @@ TEXT_CHARACTERS = 8_000
 
 
 class Speaker(StrEnum):
+    """Who said it. There is no other role: nobody posts a system message."""
+
     USER = "user"
     ASSISTANT = "assistant"
 

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 
 class ProblemResponse(JSONResponse):
+    """A problem document on its way out."""
+
     media_type = "application/problem+json"
 
 

@@ -40,6 +40,8 @@ BaseUrl = Annotated[str, AfterValidator(base_url)]
 
 
 class Environment(StrEnum):
+    """Where a service runs; decides what it must refuse."""
+
     STAGING = "staging"
     DEVELOPMENT = "development"
     TEST = "test"

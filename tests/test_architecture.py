@@ -1,0 +1,135 @@
+"""Rules a reader relies on and a linter does not know."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("broker", "enrichment")
+MODULES = sorted(path.relative_to(ROOT) for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+PYTHON = MODULES + sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
+BROWSER = sorted((ROOT / "web").glob("*.js"))
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse((ROOT / path).read_text())
+
+
+def imports(path: Path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def ours(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.split(".")[0] in {*ROOMS, "tests"}}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_go_one_way(path):
+    if path.is_relative_to("broker/edge"):
+        assert all(name.startswith("broker.edge") for name in ours(path))
+    elif path.parts[0] == "broker":
+        assert all(name.startswith("broker") for name in ours(path))
+    else:
+        assert all(name.startswith(("enrichment", "broker.edge")) for name in ours(path))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_settings_read_the_environment(path):
+    if path.name != "settings.py":
+        source = (ROOT / path).read_text()
+        assert not re.search(r"os\.environ|os\.getenv|BaseSettings", source)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_the_composition_roots_open_http_clients(path):
+    if path.name != "app.py":
+        assert "httpx.AsyncClient(" not in (ROOT / path).read_text()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_strategies_know_azure_s_mint_urls(path):
+    if path != Path("broker/minting/strategies.py"):
+        literals = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
+        assert not any(isinstance(value, str) and "/client_secrets" in value for value in literals)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_no_module_holds_state_that_can_change(path):
+    for node in tree(path).body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
+            node.value, ast.List | ast.Dict | ast.Set
+        ):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            assert isinstance(target, ast.Name)
+            assert target.id.isupper(), f"{path}:{node.lineno} {target.id}"
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=str)
+def test_functions_fit_on_a_screen(path):
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=str)
+def test_modules_have_one_subject(path):
+    limit = 600 if path.name.startswith("test_") else 400
+    assert len((ROOT / path).read_text().splitlines()) <= limit
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_every_module_and_public_name_says_what_it_is_for(path):
+    module = tree(path)
+    assert ast.get_docstring(module) or path.name == "__main__.py"
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            has_words = ast.get_docstring(node) or any("Protocol" in ast.unparse(base) for base in node.bases)
+            assert has_words, f"{path}:{node.lineno} {node.name}"
+
+
+@pytest.mark.parametrize("path", BROWSER, ids=lambda path: path.name)
+def test_in_the_page_each_browser_api_has_one_owner(path):
+    source = path.read_text()
+    owners = {
+        r"\bdocument\.(?!visibilityState|addEventListener|hidden)": {"page.js", "main.js"},
+        r"\bRTCPeerConnection\b|getUserMedia": {"realtime-call.js"},
+        r"\bindexedDB\b": {"transcript-outbox.js"},
+        r"\binnerHTML\b|\beval\(|insertAdjacentHTML": set(),
+    }
+    for pattern, allowed in owners.items():
+        assert path.name in allowed or not re.search(pattern, source), pattern
+
+
+def test_the_assembler_touches_nothing_outside_itself():
+    source = (ROOT / "web/transcript-assembler.js").read_text()
+    assert not re.search(r"\b(document|window|fetch|Date\.now|setTimeout|navigator|indexedDB)\b", source)
+
+
+def tracked() -> list[Path]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = listed.stdout.split() if listed.returncode == 0 else []
+    return [ROOT / name for name in names] or [path for path in ROOT.rglob("*") if ".venv" not in path.parts]
+
+
+def test_nothing_names_a_registry_host_or_a_path_of_one_machine():
+    forbidden = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian|/work/main|/root/\.")
+    here = Path(__file__)
+    for path in tracked():
+        if path.is_file() and path != here and path.suffix not in {".wav", ".png"}:
+            assert not forbidden.search(path.read_text(errors="replace")), path
+
+
+def test_the_locks_name_no_host():
+    assert "://" not in (ROOT / "requirements.lock").read_text()
+    packages = json.loads((ROOT / "web/package-lock.json").read_text())["packages"]
+    assert not [name for name, package in packages.items() if "resolved" in package]
