@@ -38,7 +38,7 @@ export class TranscriptOutbox extends TypedEvents {
 
   /** @param {{renew: Renew}} options @returns {Promise<TranscriptOutbox>} */
   static async open({ renew }) {
-    const rows = new StoredRows(await openDatabase());
+    const rows = new StoredRows(await openDatabase().catch(() => null));
     await rows.forgetOldRefusals();
     const outbox = new TranscriptOutbox(rows, renew);
     for (const moment of ["online", "visibilitychange"]) addEventListener(moment, () => outbox.#wake());
@@ -146,21 +146,20 @@ export class TranscriptOutbox extends TypedEvents {
   async #settle(rows, { settled, rejected }) {
     const saved = rows.filter((row) => settled.has(row.turn.turn_id));
     const refused = rows.filter((row) => rejected.has(row.turn.turn_id) && !settled.has(row.turn.turn_id));
-    await this.#rows.remove([...saved, ...refused]);
+    const areGone = await this.#rows.remove([...saved, ...refused]);
     this.#counts.saved += saved.length;
     this.#counts.rejected += refused.length;
     this.#tell(saved, "saved");
     this.#tell(refused, "refused");
     const unlisted = rows.filter((row) => !saved.includes(row) && !refused.includes(row));
     this.#tell(unlisted, "waiting");
-    return unlisted.length === 0;
+    return areGone && unlisted.length === 0;
   }
 
   /** Keeps the rows without ever sending them again. @param {Row[]} rows */
   async #refuse(rows) {
-    await this.#rows.refuse(rows);
     this.#tell(rows, "refused");
-    return true;
+    return this.#rows.refuse(rows);
   }
 
   /** One bad turn must not hold up its neighbours. @param {Row[]} rows @returns {Promise<boolean>} */
@@ -221,17 +220,24 @@ class StoredRows {
     return [...(await this.#read().catch(() => [])), ...this.#homeless];
   }
 
-  /** @param {Row[]} rows */
+  /** @param {Row[]} rows @returns {Promise<boolean>} false: they are still there, and would be sent again at once */
   async remove(rows) {
     for (const row of rows) this.#homeless.delete(row);
-    await this.#write((store) => keysOf(rows).forEach((key) => store.delete(key))).catch(() => {});
+    return this.#change(rows, (store, row) => store.delete(/** @type {number} */ (row.key)));
   }
 
-  /** @param {Row[]} rows */
+  /** @param {Row[]} rows @returns {Promise<boolean>} */
   async refuse(rows) {
     for (const row of rows) row.refused = true;
+    return this.#change(rows, (store, row) => store.put(row));
+  }
+
+  /** @param {Row[]} rows @param {(store: IDBObjectStore, row: Row) => void} change @returns {Promise<boolean>} done? */
+  #change(rows, change) {
     const stored = rows.filter((row) => row.key !== undefined);
-    await this.#write((store) => stored.forEach((row) => store.put(row))).catch(() => {});
+    if (stored.length === 0) return Promise.resolve(true);
+    const written = this.#write((store) => stored.forEach((row) => change(store, row)));
+    return written.then(() => true, () => false);
   }
 
   async forgetOldRefusals() {
@@ -248,11 +254,11 @@ class StoredRows {
     return request.result;
   }
 
-  /** @param {(store: IDBObjectStore) => void} change @returns {Promise<void>} when it is on the disk */
-  async #write(change) {
+  /** @param {(store: IDBObjectStore) => void} fill @returns {Promise<void>} when it is on the disk */
+  async #write(fill) {
     if (!this.#database) throw new Error("this browser keeps nothing");
     const transaction = this.#database.transaction("turns", "readwrite", { durability: "strict" });
-    change(transaction.objectStore("turns"));
+    fill(transaction.objectStore("turns"));
     transaction.commit();
     await finished(transaction);
   }
@@ -266,23 +272,18 @@ function parcelOf(rows) {
   return rows.slice(0, tooMany < 0 ? MOST_TURNS : tooMany);
 }
 
-/** @param {Row[]} rows */
-function keysOf(rows) {
-  return rows.flatMap((row) => row.key ?? []);
-}
-
 /** Two tabs that send the same rows would do no harm, only double the traffic. @param {() => Promise<void>} work */
 function alone(work) {
   return navigator.locks ? navigator.locks.request("engram-outbox", work) : work();
 }
 
-/** @returns {Promise<IDBDatabase | null>} null where the browser has no storage for us */
+/** @returns {Promise<IDBDatabase>} rejects where the browser has no storage for us */
 function openDatabase() {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const request = indexedDB.open("voicelive", 1);
     request.onupgradeneeded = () => request.result.createObjectStore("turns", { keyPath: "key", autoIncrement: true });
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => resolve(null);
+    request.onerror = () => reject(request.error);
   });
 }
 

@@ -737,6 +737,27 @@ async def test_many_turns_are_sent_in_several_posts_of_a_size_that_survives_a_cl
     assert max(len(json.dumps(post, ensure_ascii=False).encode()) for post in services.posts) < 48 * 1024
 
 
+async def test_a_disk_that_forgets_nothing_is_not_answered_with_a_storm(blank, services):
+    await open_outbox(blank, services)
+    await blank.evaluate("() => { IDBObjectStore.prototype.delete = () => { throw new Error('disk') } }")
+    await blank.evaluate(ADD, ["t1"])
+    await becomes(blank, "t1", "saved")
+    await blank.evaluate("outbox.flush()")
+    assert len(services.posts) <= 3
+
+
+async def test_a_browser_without_storage_still_sends(blank, services):
+    services.answers = [JSONResponse({}, 503)]
+    await blank.evaluate(
+        "() => { IDBFactory.prototype.open = () => { throw new DOMException('', 'SecurityError') } }"
+    )
+    await open_outbox(blank, services)
+    await blank.evaluate(ADD, ["t1"])
+    assert (await becomes(blank, "t1", "waiting"))["waiting"] == 1
+    await go_online(blank)
+    assert (await becomes(blank, "t1", "saved"))["waiting"] == 0
+
+
 async def test_two_tabs_do_not_send_the_same_turns(blank, context, services):
     services.closed = True
     await open_outbox(blank, services)
