@@ -11,6 +11,7 @@ from typing import Any
 
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from av.audio.frame import AudioFrame
 
 from tests.simulator.conversation import Conversation, Hush, Output, Say, Transcribe, random_id
 from tests.simulator.events import Event
@@ -114,7 +115,7 @@ class Call:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         assert self._tasks is not None
-        return self._tasks.create_task(work, name=f"{self.id} {work.__qualname__}")
+        return self._tasks.create_task(work, name=self.id)  # its repr names the coroutine
 
     async def _warm_up(self) -> None:
         with suppress(SpeechFailed):
@@ -164,6 +165,7 @@ class Call:
                 frame = await microphone.recv()
             except MediaStreamError:
                 return
+            assert isinstance(frame, AudioFrame)  # aiortc decodes what it receives
             detection = at(self._conversation.session, "audio.input.turn_detection")
             for happened in ears.hear(frame, detection):
                 self._perform(self._heard(happened))

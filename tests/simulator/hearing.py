@@ -66,7 +66,7 @@ class Hearing:
 
     def _likelihood(self, window: bytes) -> float:
         audio = np.frombuffer(window, np.int16).astype(np.float32) / 32768
-        return float(self._vad.process(memoryview(audio)))
+        return float(self._vad.process(audio.data))
 
     def _wait_for_speech(self, window: bytes, padding_ms: int) -> Started | None:
         self._before.append(window)

@@ -197,9 +197,10 @@ def merged(session: Session, change: Session) -> Session:
         below = result.get(key)
         if key == "turn_detection" and isinstance(value, dict):
             result[key] = merged(turn_detection_before(below, value), value)
+        elif isinstance(value, dict) and isinstance(below, dict):
+            result[key] = merged(below, value)
         else:
-            both = isinstance(value, dict) and isinstance(below, dict)
-            result[key] = merged(below, value) if both else deepcopy(value)
+            result[key] = deepcopy(value)
     return result
 
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.packet import Packet
+from av.stream import Stream
 
 from tests.simulator.speech import PACKET_SAMPLES, SPOKEN_HZ
 
@@ -52,7 +53,7 @@ class Voice(MediaStreamTrack):
         except TimeoutError:
             self.clear()
 
-    async def recv(self) -> Packet:
+    async def recv(self) -> Packet[Stream]:
         if self.readyState != "live":
             raise MediaStreamError
         await self._pace()
