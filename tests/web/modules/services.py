@@ -1,0 +1,169 @@
+"""One server for the page, the broker and Enrichment: serves what is shipped, answers as a test wishes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from tests.waiting import until
+
+WEB = Path(__file__).parents[3] / "web"
+
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; media-src 'self' blob:; img-src 'self' data:; "
+    "connect-src 'self' https://azure.test {enrichment}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'"
+)
+AGENTS = [
+    {"id": "elena", "name": "Elena", "role": "Business analyst", "voice": "marin"},
+    {"id": "marcus", "name": "Marcus", "role": "Project manager", "voice": "cedar"},
+    {"id": "sage", "name": "Sage", "role": "Storyteller", "voice": "sage"},
+]
+
+
+class Services:
+    """The broker's and Enrichment's side of HTTP, scripted by a test; they keep what they got."""
+
+    def __init__(self, port: int) -> None:
+        self.page = f"http://127.0.0.1:{port}"
+        self.enrichment = f"http://localhost:{port}"  # the same server, and another origin for the browser
+        self.forget()
+
+    def forget(self) -> None:
+        self.answers: list[JSONResponse] = []  # used up one by one; then every turn is accepted
+        self.closed = False  # 503 for all
+        self.gate = threading.Event()  # Enrichment answers when it is set
+        self.gate.set()
+        self.posts: list[dict[str, Any]] = []
+        self.content_types: list[str] = []
+        self.preflights = 0
+        self.tokens: list[dict[str, Any]] = []
+        self.token_problem: dict[str, Any] | None = None
+        self.token: dict[str, Any] = {}
+        self.episode: list[dict[str, Any]] | None = None
+        self.memory = True
+
+    def app(self):
+        routes = [
+            Route("/blank", self.blank),
+            Route("/agents", self.agents),
+            Route("/realtime/token", self.mint, methods=["POST"]),
+            Route("/memory/enrich", self.enrich, methods=["POST", "OPTIONS"]),
+            Route("/memory/episodes/{session_id}", self.read_episode),
+            Mount("/", StaticFiles(directory=WEB, html=True)),
+        ]
+        app = Starlette(routes=routes)
+
+        async def strict(scope, receive, send):
+            async def with_headers(message):
+                if message["type"] == "http.response.start":
+                    policy = CSP.format(enrichment=self.enrichment).encode()
+                    message["headers"] += [
+                        (b"content-security-policy", policy),
+                        (b"cache-control", b"no-store"),
+                    ]
+                await send(message)
+
+            await app(scope, receive, with_headers)
+
+        return strict
+
+    async def blank(self, request):
+        return HTMLResponse("<!doctype html><link rel=icon href='data:,'><audio id=speaker></audio>")
+
+    async def agents(self, request):
+        urls = {
+            "url": f"{self.enrichment}/memory/enrich",
+            "episodes_url": f"{self.enrichment}/memory/episodes",
+        }
+        enrichment = urls if self.memory else None
+        return JSONResponse({"agents": AGENTS, "default_agent": "elena", "enrichment": enrichment})
+
+    async def mint(self, request):
+        self.tokens.append(await request.json())
+        if self.token_problem:
+            return JSONResponse(self.token_problem, self.token_problem["status"])
+        return JSONResponse(self.call_pass(self.tokens[-1]["agent_id"]) | self.token)
+
+    def call_pass(self, agent_id="elena"):
+        enrichment = {
+            "url": f"{self.enrichment}/memory/enrich",
+            "grant": "grant-1",
+            "expires_at": 1_890_000_000,
+        }
+        return {
+            "token": "ek_never_shown",
+            "calls_url": "https://azure.test/openai/v1/realtime/calls?webrtcfilter=on",
+            "session_id": "session-1",
+            "agent": next(agent for agent in AGENTS if agent["id"] == agent_id),
+            "greeting": False,
+            "session_update": None,
+            "enrichment": enrichment if self.memory else None,
+            "memory": {"status": "hit" if self.memory else "off", "facts": 3},
+        }
+
+    async def enrich(self, request):
+        if request.method == "OPTIONS":
+            self.preflights += 1
+            return JSONResponse({}, 405)
+        self.content_types.append(request.headers["content-type"])
+        self.posts.append(json.loads(await request.body()))
+        await asyncio.to_thread(self.gate.wait, 5)
+        answer = self.answers.pop(0) if self.answers else self.accept(self.posts[-1])
+        answer = JSONResponse({}, 503) if self.closed else answer
+        answer.headers["access-control-allow-origin"] = "*"
+        return answer
+
+    def accept(self, post):
+        return JSONResponse(
+            {"accepted": [turn["turn_id"] for turn in post["turns"]], "duplicate": [], "rejected": []}, 202
+        )
+
+    async def read_episode(self, request):
+        allow = {"access-control-allow-origin": "*"}
+        return JSONResponse(
+            {"id": request.path_params["session_id"], "transcript": self.episode or []}, headers=allow
+        )
+
+    def turn_ids(self):
+        """What was posted, post by post."""
+        return [[turn["turn_id"] for turn in post["turns"]] for post in self.posts]
+
+    def all_turn_ids(self):
+        return [turn_id for post in self.turn_ids() for turn_id in post]
+
+    async def has_posted(self, *posts: list[str]) -> None:
+        """Waits until the posts are these, whichever page or closing tab sent them."""
+
+        async def complete():
+            return self.turn_ids() == [*posts]
+
+        await until(complete)
+
+
+@contextmanager
+def serving():
+    """The server in a thread of its own, so that the browser is answered while a test waits."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        services = Services(listener.getsockname()[1])
+        config = uvicorn.Config(services.app(), log_level="error", lifespan="off", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield services
+        finally:
+            server.should_exit = True
+            thread.join(10)
