@@ -28,6 +28,7 @@ from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
 from broker.session import Transcription, TurnDetection
 from broker.settings import Settings
+from broker.upstream import Upstream
 
 CONNECT_S = 1.0
 ANSWER_S = 2.0
@@ -49,7 +50,9 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> A
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with _client() as azure, _client() as enrichment:
-            yield _state(settings, azure, enrichment, now)
+            ask = Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S)
+            read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
+            yield _state(settings, ask, read, now)
 
     page = [Mount("/", Page(_page_headers(settings)))] if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
@@ -66,14 +69,10 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> A
 
 def _client() -> httpx.AsyncClient:
     # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    transport = AiohttpTransport(limits=CONNECTIONS)
-    timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-    return httpx.AsyncClient(transport=transport, timeout=timeout, follow_redirects=False)
+    return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
 
 
-def _state(
-    settings: Settings, azure: httpx.AsyncClient, enrichment: httpx.AsyncClient, now: Callable[[], float]
-) -> State:
+def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Callable[[], float]) -> State:
     agents = load_agents(settings.azure_voicelive_voice)
     signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
     live = LiveSessions(now)
@@ -104,19 +103,19 @@ def _state(
     }
 
 
-def _chain(settings: Settings, http: httpx.AsyncClient) -> MintChain | None:
+def _chain(settings: Settings, azure: Upstream) -> MintChain | None:
     endpoint, key = settings.azure_voicelive_endpoint, settings.azure_voicelive_key
     if endpoint is None or key is None:
         return None
     rows = failsafe_rows(endpoint, settings.azure_voicelive_model, key)
-    return MintChain(rows, Asking(http, filtered=settings.webrtc_filter))
+    return MintChain(rows, Asking(azure, filtered=settings.webrtc_filter))
 
 
-def _recall(settings: Settings, http: httpx.AsyncClient) -> Recall | NoRecall:
+def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
     if settings.enrichment_url is None:
         return NoRecall()
     url = f"{settings.enrichment_url}/memory/context"
-    return Recall(http, url, budget_s=settings.recall_budget_ms / 1000)
+    return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000)
 
 
 def _transcription(settings: Settings) -> Transcription | None:

@@ -64,7 +64,7 @@ class Opening:
             raise NotConfigured
         session_id = session_id or new_session_id()
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
-        remembered = await self.recall.facts(grant, session_id)
+        remembered = await self.recall.facts(grant)
         spec = session_for(
             agent, remembered.facts, turn_detection=self.turn_detection, transcription=self.transcription
         )

@@ -10,6 +10,8 @@ import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from broker.upstream import Answer, AnswerTooLarge, Upstream
+
 log = structlog.get_logger(__name__)
 
 
@@ -39,32 +41,40 @@ class _Context(BaseModel):
 class Recall:
     """Reads ``GET /memory/context`` with the grant of the session that is about to begin."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, budget_s: float) -> None:
-        self._http = http
-        self._url = url
+    def __init__(self, upstream: Upstream, url: str, *, budget_s: float) -> None:
+        self._upstream = upstream
+        self._url = httpx.URL(url)
         self._budget_s = budget_s
 
-    async def facts(self, grant: str, session_id: str) -> Remembered:
+    async def facts(self, grant: str) -> Remembered:
         """Never raises for what memory does: a mint must not fail because memory did."""
         try:
             async with asyncio.timeout(self._budget_s):
-                response = await self._http.get(
-                    self._url,
-                    params={"session_id": session_id},
-                    headers={"Authorization": f"Bearer {grant}"},
-                )
-                response.raise_for_status()
-                facts = _Context.model_validate_json(response.content).facts
+                answer = await self._upstream.ask("GET", self._url, {"Authorization": f"Bearer {grant}"})
         except (TimeoutError, httpx.TimeoutException):
             return Remembered(MemoryStatus.TIMEOUT)
-        except (httpx.HTTPError, ValidationError) as exc:
-            log.warning("memory.unreadable", error=type(exc).__name__)
-            return Remembered(MemoryStatus.MISS)
-        return Remembered(MemoryStatus.HIT if facts else MemoryStatus.MISS, tuple(facts))
+        except (httpx.TransportError, AnswerTooLarge) as exc:
+            return _miss(type(exc).__name__)
+        return _remembered(answer)
+
+
+def _remembered(answer: Answer) -> Remembered:
+    if not answer.is_success:
+        return _miss(f"HTTP {answer.status}")
+    try:
+        facts = _Context.model_validate_json(answer.body).facts
+    except ValidationError as exc:
+        return _miss(type(exc).__name__)
+    return Remembered(MemoryStatus.HIT if facts else MemoryStatus.MISS, tuple(facts))
+
+
+def _miss(reason: str) -> Remembered:
+    log.warning("memory.unreadable", reason=reason)
+    return Remembered(MemoryStatus.MISS)
 
 
 class NoRecall:
     """Memory is not configured."""
 
-    async def facts(self, grant: str, session_id: str) -> Remembered:  # noqa: ARG002 - Recall's parameters
+    async def facts(self, grant: str) -> Remembered:  # noqa: ARG002 - Recall's parameter
         return Remembered(MemoryStatus.OFF)

@@ -28,6 +28,14 @@ class Owner:
 
 
 @dataclass(frozen=True, slots=True)
+class Reader:
+    """Whose memory is read; ``session_id`` is the grant's, when a grant is what was shown."""
+
+    person: str
+    session_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class People:
     """Who is behind a request: a grant's bearer, or a caller."""
 
@@ -47,16 +55,18 @@ class People:
             raise NotAllowed("the grant is for another session")
         return Owner(grant.person, grant.session_id)
 
-    async def person_of(self, request: Request[Any]) -> str:
+    async def reader_of(self, request: Request[Any]) -> Reader:
         """Whose memory a request reads: the grant's person, when it bears one, else the caller."""
         compact = bearer(request)
         if compact is not None and compact.count(".") == 2:
             try:
-                return (await self.grants.read(compact)).person
+                grant = await self.grants.read(compact)
             except BadGrant as exc:
                 if not self._is_open():
                     raise NotSignedIn(str(exc)) from exc
-        return self.callers.identify(request).person
+            else:
+                return Reader(grant.person, grant.session_id)
+        return Reader(self.callers.identify(request).person, None)
 
     def _is_open(self) -> bool:
         """Whether pages that know no grant may post: only where everybody is one and the same person."""

@@ -48,7 +48,8 @@ class _Shape(BaseModel):
 
 
 SHAPE = TypeAdapter(_Shape)
-SESSION = TypeAdapter(SessionId)
+SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
+TEXT = TypeAdapter(str)
 
 
 async def enrich(request: Request[State]) -> Response:
@@ -75,23 +76,24 @@ async def _accept(request: Request[State], post: Post) -> Response:
 
 
 async def list_episodes(request: Request[State]) -> Response:
-    person = await request.state["people"].person_of(request)
-    episodes = await request.state["reading"].episodes(person, limit=MOST_EPISODES)
+    reader = await request.state["people"].reader_of(request)
+    episodes = await request.state["reading"].episodes(reader.person, limit=MOST_EPISODES)
     return JSONResponse({"episodes": episodes}, headers=NO_STORE)
 
 
 async def read_episode(request: Request[State]) -> Response:
-    person = await request.state["people"].person_of(request)
+    reader = await request.state["people"].reader_of(request)
     session_id = request.path_params["session_id"]
-    return JSONResponse(await request.state["reading"].episode(person, session_id), headers=NO_STORE)
+    episode = await request.state["reading"].episode(reader.person, session_id)
+    return JSONResponse(episode, headers=NO_STORE)
 
 
 async def read_context(request: Request[State]) -> Response:
-    person = await request.state["people"].person_of(request)
-    session_id = request.query_params.get("session_id")
+    reader = await request.state["people"].reader_of(request)
+    session_id = request.query_params.get("session_id", reader.session_id)
     if session_id is not None:
-        parse(SESSION, TypeAdapter(str).dump_json(session_id))
-    return JSONResponse(await request.state["reading"].context(person, session_id), headers=NO_STORE)
+        parse(SESSION, TEXT.dump_json(session_id))
+    return JSONResponse(await request.state["reading"].context(reader.person, session_id), headers=NO_STORE)
 
 
 async def status(request: Request[State]) -> Response:

@@ -15,8 +15,8 @@ import httpx
 from broker.minting.outcomes import EphemeralToken, MintFailed, Verdict, verdict_of
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
+from broker.upstream import Answer, AnswerTooLarge, Upstream
 
-ANSWER_BYTES = 64 * 1024
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
 LONGEST_WAIT_S = 60.0
 REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
@@ -29,21 +29,20 @@ class Ask(Protocol):
 
 
 class Asking:
-    """Asks rows over one shared HTTP client, which the lifespan opens."""
+    """Asks rows of one upstream. ``now`` gives Unix seconds."""
 
-    def __init__(
-        self, http: httpx.AsyncClient, *, filtered: bool, now: Callable[[], float] = time.time
-    ) -> None:
-        self._http = http
+    def __init__(self, upstream: Upstream, *, filtered: bool, now: Callable[[], float] = time.time) -> None:
+        self._upstream = upstream
         self._filtered = filtered
         self._now = now
+        self._urls: dict[str, httpx.URL] = {}
 
     async def __call__(self, row: Row, spec: SessionSpec) -> EphemeralToken:
         """Raises `MintFailed`; anything else is a bug and must surface."""
-        response, body = await self._post(row, row.dialect.body(spec, row.domain.model))
-        if not response.is_success:
-            raise _failure(response, body, self._now())
-        value, expires_at = self._minted(response, body)
+        answer = await self._post(row, row.dialect.body(spec, row.domain.model))
+        if not answer.is_success:
+            raise _failure(answer, self._now())
+        value, expires_at = self._minted(answer)
         return EphemeralToken(
             value=value,
             expires_at=expires_at,
@@ -53,26 +52,25 @@ class Asking:
             strategy=row.strategy.name,
         )
 
-    async def _post(self, row: Row, body: dict[str, Any]) -> tuple[httpx.Response, bytes]:
+    async def _post(self, row: Row, body: dict[str, Any]) -> Answer:
+        url = self._urls.get(row.mint_url) or self._urls.setdefault(row.mint_url, httpx.URL(row.mint_url))
+        headers = {"Content-Type": "application/json", **row.credential.headers()}
         try:
-            async with self._http.stream(
-                "POST", row.mint_url, json=body, headers=row.credential.headers()
-            ) as response:
-                return response, await _read_capped(response)
+            return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
         except httpx.TimeoutException as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
         except httpx.TransportError as exc:
             raise MintFailed(Verdict.TRANSIENT) from exc
+        except AnswerTooLarge as exc:
+            raise MintFailed(Verdict.BAD_ANSWER) from exc
 
-    def _minted(self, response: httpx.Response, body: bytes) -> tuple[str, int]:
-        failed = MintFailed(Verdict.BAD_ANSWER, status=response.status_code, request_id=_request_id(response))
-        answer = _json_object(body)
-        value, expires_at = answer.get("value"), unix_seconds(answer.get("expires_at"))
-        if not isinstance(value, str) or not value or expires_at is None:
-            raise failed
-        if expires_at <= _their_now(response, self._now()) + SHORTEST_LIFE_S:
-            raise failed
-        return value, expires_at
+    def _minted(self, answer: Answer) -> tuple[str, int]:
+        minted = _json_object(answer.body)
+        value, expires_at = minted.get("value"), unix_seconds(minted.get("expires_at"))
+        soon = _their_now(answer, self._now()) + SHORTEST_LIFE_S
+        if isinstance(value, str) and value and expires_at is not None and expires_at > soon:
+            return value, expires_at
+        raise MintFailed(Verdict.BAD_ANSWER, status=answer.status, request_id=_request_id(answer))
 
 
 def unix_seconds(value: object) -> int | None:
@@ -98,23 +96,14 @@ def retry_after_s(headers: httpx.Headers, now_s: float) -> float | None:
     return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT_S)
 
 
-async def _read_capped(response: httpx.Response) -> bytes:
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > ANSWER_BYTES:
-            raise MintFailed(Verdict.BAD_ANSWER, status=response.status_code)
-    return bytes(body)
-
-
-def _failure(response: httpx.Response, body: bytes, now_s: float) -> MintFailed:
-    error = _json_object(body).get("error")
+def _failure(answer: Answer, now_s: float) -> MintFailed:
+    error = _json_object(answer.body).get("error")
     code = error.get("code") if isinstance(error, dict) else None
     return MintFailed(
-        verdict_of(response.status_code, code if isinstance(code, str) else None),
-        status=response.status_code,
-        retry_after_s=retry_after_s(response.headers, now_s),
-        request_id=_request_id(response),
+        verdict_of(answer.status, code if isinstance(code, str) else None),
+        status=answer.status,
+        retry_after_s=retry_after_s(answer.headers, now_s),
+        request_id=_request_id(answer),
     )
 
 
@@ -126,14 +115,14 @@ def _json_object(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _request_id(response: httpx.Response) -> str | None:
-    ids = (response.headers.get(name) for name in REQUEST_ID_HEADERS)
+def _request_id(answer: Answer) -> str | None:
+    ids = (answer.headers.get(name) for name in REQUEST_ID_HEADERS)
     return next((request_id[:64] for request_id in ids if request_id), None)
 
 
-def _their_now(response: httpx.Response, now_s: float) -> float:
+def _their_now(answer: Answer, now_s: float) -> float:
     """The time on Azure's clock: ``expires_at`` is on it, and ours may be minutes off."""
-    date = _http_date(response.headers.get("date"))
+    date = _http_date(answer.headers.get("date"))
     return now_s if date is None else date
 
 

@@ -6,9 +6,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from broker.minting.attempt import ANSWER_BYTES, Asking, retry_after_s, unix_seconds
+from broker.minting.attempt import Asking, retry_after_s, unix_seconds
 from broker.minting.outcomes import MintFailed, Verdict
 from broker.minting.rows import failsafe_rows
+from broker.upstream import ANSWER_BYTES, Upstream
 from tests.broker.build import AZURE, KEY, MINT, SPEC
 from tests.clocks import Clock
 
@@ -23,7 +24,7 @@ def clock():
 @pytest.fixture
 async def ask(clock):
     async with httpx.AsyncClient() as http:
-        yield Asking(http, filtered=True, now=clock)
+        yield Asking(Upstream(http, connect_s=1, answer_s=2), filtered=True, now=clock)
 
 
 def minted(clock, **changed):

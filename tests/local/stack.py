@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +16,17 @@ SIMULATOR_KEY = "simulator-key"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment."""
+    """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment.
+
+    ``more_pages`` are ports of further brokers, whose pages enrichment must let in too.
+    """
 
     data: Path
     broker_port: int = field(default_factory=free_port)
     enrichment_port: int = field(default_factory=free_port)
     simulator_port: int = field(default_factory=free_port)
     settings: Mapping[str, str] = field(default_factory=dict)
+    more_pages: Sequence[int] = ()
 
     @property
     def is_simulated(self) -> bool:
@@ -67,7 +71,8 @@ class Plan:
         return Service("simulator", port, arguments, probe="/")
 
     def _common(self) -> dict[str, str]:
-        pages = [f"http://{host}:{self.broker_port}" for host in ("127.0.0.1", "localhost")]
+        ports = [self.broker_port, *self.more_pages]
+        pages = [f"http://{host}:{port}" for port in ports for host in ("127.0.0.1", "localhost")]
         return {"ENVIRONMENT": "development", "AUTH_REQUIRED": "false", "CORS_ORIGINS": json.dumps(pages)}
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and its bars, writes JSON and a plot to ``.bench/``, exits 1 on a miss."""

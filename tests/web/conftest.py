@@ -1,0 +1,58 @@
+"""A whole local system and a real browser in front of it."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from playwright.async_api import async_playwright
+
+from tests.local.processes import free_port
+from tests.local.stack import Plan, started
+from tests.web.person import Person, visiting
+
+MORE_BROKERS = 12
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def system(tmp_path_factory):
+    """Simulator, broker and enrichment as processes, with one grant key for every broker beside."""
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    plan = Plan(
+        tmp_path_factory.mktemp("system"),
+        settings={"GRANT_SIGNING_KEY": key.decode()},
+        more_pages=tuple(free_port() for _ in range(MORE_BROKERS)),
+    )
+    async with started(plan) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def broker_for(system):
+    """The page's address of a broker with other settings, started when first asked for."""
+    ports = iter(system.plan.more_pages)
+    known: dict[frozenset[tuple[str, str]], str] = {}
+
+    async def start(**settings: str) -> str:
+        wish = frozenset(settings.items())
+        if wish not in known:
+            service = system.plan.broker(port=next(ports), **settings)
+            await system.start(service)
+            known[wish] = service.url
+        return known[wish]
+
+    return start
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(system):
+    """Opens the page as a person would; closes every browser that was opened, and fails on any complaint."""
+    async with async_playwright() as playwright, AsyncExitStack() as leaving:
+
+        async def visit(url: str | None = None, **options) -> Person:
+            person = visiting(playwright.chromium, url or system["broker"].url, system, **options)
+            return await leaving.enter_async_context(person)
+
+        yield visit
