@@ -17,7 +17,7 @@ setup: $(INSTALLED) ## Make .venv and install the locked packages (run and test 
 
 .PHONY: run
 run: $(INSTALLED) ## Start everything on this machine and print the address to open
-	@$(PY) -m tests.local
+	@if [ -f .env ]; then set -a; source ./.env; set +a; fi; exec $(PY) -m tests.local
 
 .PHONY: test
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech

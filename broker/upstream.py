@@ -20,6 +20,8 @@ class AnswerTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """What the upstream sent, read to its end."""
+
     status: int
     headers: httpx.Headers
     body: bytes

@@ -82,27 +82,26 @@ async def main() -> int:
 
 def report(times: dict[str, list[float]]) -> int:
     p50 = {name: percentile(values, 0.5) for name, values in times.items()}
-    base = next(iter(p50.values()))
+    direct_ms, without_memory_ms, with_memory_ms = p50.values()
     rows = [
         {
             "way": name,
             "n": len(values),
             "p50 ms": f"{p50[name]:.2f}",
             "p99 ms": f"{percentile(values, 0.99):.2f}",
-            "added p50 ms": f"{p50[name] - base:.2f}",
+            "added p50 ms": f"{p50[name] - direct_ms:.2f}",
         }
         for name, values in times.items()
     ]
     bars = [
-        Bar(
-            f"{name} adds at most {MOST_ADDED_MS:g} ms at p50",
-            f"{value - base:.2f} ms",
-            value - base <= MOST_ADDED_MS,
-        )
-        for name, value in p50.items()
-        if name.startswith("broker")
+        at_most("the broker adds to a mint, at p50", without_memory_ms - direct_ms),
+        at_most("reading memory before it adds, at p50", with_memory_ms - without_memory_ms),
     ]
     return finish("mint", rows, bars, p50, "ms p50")
+
+
+def at_most(what: str, added_ms: float) -> Bar:
+    return Bar(f"{what}, at most {MOST_ADDED_MS:g} ms", f"{added_ms:.2f} ms", added_ms <= MOST_ADDED_MS)
 
 
 if __name__ == "__main__":
