@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import respx
 import structlog
@@ -20,5 +22,8 @@ def respx_mock():
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was():
+    root = logging.getLogger()
+    handlers, level = [*root.handlers], root.level
     yield
     structlog.reset_defaults()
+    root.handlers[:], root.level = handlers, level

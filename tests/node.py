@@ -37,7 +37,8 @@ def command(folder: Path, program: str, arguments: list[str]) -> list[str]:
 
 def main(argv: list[str]) -> int:
     folder = node_folder()
-    environment = os.environ | {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "npm_config_update_notifier": "false"}
     return subprocess.run(command(folder, argv[0], argv[1:]), env=environment, check=False).returncode
 
 

@@ -28,23 +28,34 @@ FIELDS = frozenset(
 
 
 def configure_logging(level: str) -> None:
-    """JSON lines on standard error. Libraries that print requests or bodies are kept at warnings."""
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=level.upper(), force=True)
+    """JSON lines on standard error, ours and those of libraries; libraries that print requests only warn."""
+    line = structlog.stdlib.ProcessorFormatter(
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
+        foreign_pre_chain=[structlog.stdlib.add_log_level],
+    )
+    root = logging.StreamHandler(sys.stderr)
+    root.setFormatter(line)
+    logging.basicConfig(handlers=[root], level=level.upper(), force=True)
     for chatty in ("httpx", "httpcore", "azure", "uvicorn.access", "aiohttp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            frames_without_values,
-            only(FIELDS),
-            structlog.processors.JSONRenderer(),
+            *_rendering(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=False,
     )
+
+
+def _rendering() -> list[structlog.typing.Processor]:
+    return [
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        frames_without_values,
+        only(FIELDS),
+        structlog.processors.JSONRenderer(),
+    ]
 
 
 def frames_without_values(
@@ -52,8 +63,11 @@ def frames_without_values(
 ) -> MutableMapping[str, Any]:
     """Replace ``exc_info`` by where it happened. An exception's text may quote a secret or a transcript."""
     exc = entry.pop("exc_info", None)
+    if isinstance(exc, tuple):  # as the standard library has it
+        exc = exc[1]
     if isinstance(exc, BaseException):
         stack = traceback.extract_tb(exc.__traceback__)
+        entry["error"] = type(exc).__name__
         entry["frames"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in stack]
     return entry
 

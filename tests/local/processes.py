@@ -47,14 +47,16 @@ class Running:
         self.service = service
         self.process = process
         self.log = log
+        self._began_at = log.stat().st_size
 
     @property
     def url(self) -> str:
         return self.service.url
 
     def tail(self) -> str:
-        """The last lines it wrote."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+        """The last lines it wrote; what an earlier run left in the same file is not among them."""
+        written = self.log.read_bytes()[self._began_at :].decode(errors="replace")
+        return "\n".join(written.splitlines()[-TAIL_LINES:])
 
     async def answers(self) -> None:
         """Returns when the process answers. Raises `NotStarted` when it ends first or takes too long."""
