@@ -26,7 +26,6 @@ from broker.opening import LiveSessions, NotConfigured, Opening
 from broker.page import Page, page_headers
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
-from broker.session import Transcription, TurnDetection
 from broker.settings import Settings
 from broker.upstream import Upstream
 
@@ -49,10 +48,12 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> A
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with _client() as azure, _client() as enrichment:
-            ask = Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S)
-            read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-            yield _state(settings, ask, read, now)
+        async with _client() as azure, _client() as enrichment, identity_of(settings) as identity:
+            chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
+            canary = Canary(chain, _probe(settings)) if chain else None
+            async with background(refresh=identity and identity.keep_fresh(), canary=canary and canary.run()):
+                read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
+                yield _state(settings, chain, canary, read, now)
 
     page = [Mount("/", Page(_page_headers(settings)))] if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
@@ -72,7 +73,13 @@ def _client() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
 
 
-def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Callable[[], float]) -> State:
+def _state(
+    settings: Settings,
+    chain: MintChain | None,
+    canary: Canary | None,
+    enrichment: Upstream,
+    now: Callable[[], float],
+) -> State:
     agents = load_agents(settings.azure_voicelive_voice)
     signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
     live = LiveSessions(now)
@@ -81,11 +88,9 @@ def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Calla
             agents=agents,
             signer=signer,
             recall=_recall(settings, enrichment),
-            chain=_chain(settings, azure),
-            turn_detection=TurnDetection(
-                settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms
-            ),
-            transcription=_transcription(settings),
+            chain=chain,
+            turn_detection=turn_detection_of(settings),
+            transcription=transcription_of(settings),
             greeting=settings.enable_proactive_greeting,
             enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
             live=live,
@@ -103,12 +108,19 @@ def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Calla
     }
 
 
-def _chain(settings: Settings, azure: Upstream) -> MintChain | None:
-    endpoint, key = settings.azure_voicelive_endpoint, settings.azure_voicelive_key
-    if endpoint is None or key is None:
+def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> MintChain | None:
+    rows = failsafe_rows(domains_of(settings, identity), settings.azure_voicelive_api_version)
+    if not rows:
         return None
-    rows = failsafe_rows(endpoint, settings.azure_voicelive_model, key)
-    return MintChain(rows, Asking(azure, filtered=settings.webrtc_filter))
+    ask = Asking(azure, filtered=settings.webrtc_filter)
+    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic)
+
+
+def _probe(settings: Settings) -> SessionSpec:
+    """What the canary asks for: a session like a caller's, with nobody's memory in it."""
+    agent = load_agents(settings.azure_voicelive_voice)[DEFAULT_AGENT]
+    detection, transcription = turn_detection_of(settings), transcription_of(settings)
+    return session_for(agent, [], turn_detection=detection, transcription=transcription)
 
 
 def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
@@ -116,11 +128,6 @@ def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
         return NoRecall()
     url = f"{settings.enrichment_url}/memory/context"
     return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000)
-
-
-def _transcription(settings: Settings) -> Transcription | None:
-    model = settings.transcription_model
-    return None if model is None else Transcription(model, settings.transcription_language)
 
 
 def _signing_key(settings: Settings) -> Ed25519PrivateKey:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
+import aiohttp
 import httpx
 
-from broker.minting.outcomes import EphemeralToken, MintFailed, Verdict, verdict_of
+from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
 from broker.upstream import Answer, AnswerTooLarge, Upstream
@@ -25,7 +27,7 @@ REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
 class Ask(Protocol):
     """How the chain asks a row."""
 
-    async def __call__(self, row: Row, spec: SessionSpec) -> EphemeralToken: ...
+    async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken: ...
 
 
 class Asking:
@@ -37,30 +39,31 @@ class Asking:
         self._now = now
         self._urls: dict[str, httpx.URL] = {}
 
-    async def __call__(self, row: Row, spec: SessionSpec) -> EphemeralToken:
+    async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken:
         """Raises `MintFailed`; anything else is a bug and must surface."""
-        answer = await self._post(row, row.dialect.body(spec, row.domain.model))
+        answer = await self._post(row, row.dialect.body(spec, row.domain.model, omitted))
         if not answer.is_success:
             raise _failure(answer, self._now())
         value, expires_at = self._minted(answer)
         return EphemeralToken(
             value=value,
             expires_at=expires_at,
-            endpoint=row.strategy.base(row.domain),
+            endpoint=row.domain.endpoint_of(row.strategy.host),
             calls_url=row.calls_url(filtered=self._filtered),
             model=row.domain.model,
             strategy=row.strategy.name,
+            session_update=row.dialect.session_update(spec, omitted),
         )
 
     async def _post(self, row: Row, body: dict[str, Any]) -> Answer:
         url = self._urls.get(row.mint_url) or self._urls.setdefault(row.mint_url, httpx.URL(row.mint_url))
-        headers = {"Content-Type": "application/json", **row.credential.headers()}
+        headers = {"Content-Type": "application/json", **row.headers()}
         try:
             return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
         except httpx.TimeoutException as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
         except httpx.TransportError as exc:
-            raise MintFailed(Verdict.TRANSIENT) from exc
+            raise MintFailed(_broken(exc)) from exc
         except AnswerTooLarge as exc:
             raise MintFailed(Verdict.BAD_ANSWER) from exc
 
@@ -96,14 +99,24 @@ def retry_after_s(headers: httpx.Headers, now_s: float) -> float | None:
     return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT_S)
 
 
+def _broken(exc: httpx.TransportError) -> Verdict:
+    """A certificate that does not hold is not a network that is down."""
+    causes = (exc, exc.__cause__, exc.__context__)
+    is_insecure = any(isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError) for cause in causes)
+    return Verdict.INSECURE if is_insecure else Verdict.UNREACHABLE
+
+
 def _failure(answer: Answer, now_s: float) -> MintFailed:
     error = _json_object(answer.body).get("error")
-    code = error.get("code") if isinstance(error, dict) else None
+    said = error if isinstance(error, dict) else {}
+    code, param, message = (str(said.get(name) or "") for name in ("code", "param", "message"))
+    verdict, part = read_refusal(Refusal(answer.status, code, param, message))
     return MintFailed(
-        verdict_of(answer.status, code if isinstance(code, str) else None),
+        verdict,
         status=answer.status,
         retry_after_s=retry_after_s(answer.headers, now_s),
         request_id=_request_id(answer),
+        part=part,
     )
 
 

@@ -1,0 +1,99 @@
+"""What the settings mean in parts: domains, credentials, chain, memory. Half of the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
+from pydantic import SecretStr
+
+from broker.edge.settings import Environment
+from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
+from broker.minting.domains import Domain
+from broker.session import Transcription, TurnDetection
+from broker.settings import Settings
+
+# A misconfigured identity endpoint accepts and never answers; the SDK's defaults then wait for minutes.
+# Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
+IMPATIENT = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
+
+log = structlog.get_logger(__name__)
+
+
+def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:
+    """The configured resources, the first one first; none without an endpoint."""
+    if settings.azure_voicelive_endpoint is None:
+        return []
+    first = Domain(
+        settings.azure_voicelive_region,
+        settings.azure_voicelive_endpoint,
+        settings.azure_voicelive_model,
+        _credentials(settings, identity, settings.azure_voicelive_key, settings.azure_voicelive_key_2),
+        settings.azure_voicelive_project_name,
+    )
+    further = [
+        Domain(
+            domain.region,
+            domain.endpoint,
+            domain.model or settings.azure_voicelive_model,
+            _credentials(settings, identity, domain.key, domain.key_2),
+            domain.project,
+        )
+        for domain in settings.azure_voicelive_domains
+    ]
+    return [first, *further]
+
+
+def _credentials(
+    settings: Settings, identity: Identity | None, *keys: SecretStr | None
+) -> tuple[Credential, ...]:
+    """Identity before keys; keys only where they are allowed, and there it is said loudly."""
+    found: list[Credential] = [identity] if identity else []
+    is_strict = settings.environment in {Environment.UAT, Environment.PRODUCTION}
+    if is_strict and not settings.mint_allow_key:
+        return tuple(found)
+    names = ("key", "key 2")
+    given = [ApiKey(key, name) for name, key in zip(names, keys, strict=True) if key is not None]
+    if is_strict and given:
+        log.warning("key.allowed", environment=settings.environment)
+    return (*found, *given)
+
+
+@asynccontextmanager
+async def identity_of(settings: Settings) -> AsyncIterator[Identity | None]:
+    """The configured Entra identity, its SDK client open; None when there is none."""
+    async with AsyncExitStack() as stack:
+        source: TokenSource
+        match settings.azure_voicelive_identity:
+            case "managed":
+                source = await stack.enter_async_context(
+                    ManagedIdentityCredential(client_id=settings.azure_client_id, **IMPATIENT)
+                )
+            case "service-principal":
+                source = await stack.enter_async_context(_service_principal(settings))
+            case "cli":
+                source = await stack.enter_async_context(AzureCliCredential())
+            case _:
+                yield None
+                return
+        yield Identity(source, scope=settings.azure_voicelive_scope)
+
+
+def _service_principal(settings: Settings) -> ClientSecretCredential:
+    secret = settings.azure_client_secret.get_secret_value() if settings.azure_client_secret else ""
+    return ClientSecretCredential(
+        settings.azure_tenant_id or "", settings.azure_client_id or "", secret, **IMPATIENT
+    )
+
+
+def turn_detection_of(settings: Settings) -> TurnDetection:
+    return TurnDetection(
+        settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms
+    )
+
+
+def transcription_of(settings: Settings) -> Transcription | None:
+    model = settings.transcription_model
+    return None if model is None else Transcription(model, settings.transcription_language)
