@@ -78,7 +78,7 @@ export class Page {
       void this.#say();
     });
     addEventListener("keydown", ({ key }) => key === "Escape" && session.stopTalking());
-    addEventListener("pagehide", () => session.end()); // hands the last turns to the outbox
+    addEventListener("pagehide", () => session.leave()); // hands the last turns to the outbox
   }
 
   async #start() {

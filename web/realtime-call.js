@@ -120,6 +120,12 @@ export class RealtimeCall extends TypedEvents {
     for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
   }
 
+  /** Microphone and sound off for good. The channel stays open: what is being written down may still come. */
+  hush() {
+    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.#speaker.srcObject = null;
+  }
+
   /** @param {AbortSignal} signal */
   async #connect(signal) {
     this.#offerAudio();
@@ -175,10 +181,9 @@ export class RealtimeCall extends TypedEvents {
   #finish(reason) {
     if (this.#state === "ended") return;
     this.#ending.abort(new CallError(reason, `The call ended: ${reason}`));
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.hush();
     this.#channel.close();
     this.#peer.close();
-    this.#speaker.srcObject = null;
     this.#become("ended");
     this.emit("ended", reason);
   }
