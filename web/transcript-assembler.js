@@ -180,7 +180,7 @@ export class TranscriptAssembler {
   #giveUp(item) {
     item.isClosed = true;
     item.isUnheard = item.speaker === "user" && !item.isComplete;
-    item.isInterrupted ||= item.speaker === "assistant" && !item.isComplete;
+    item.isInterrupted ||= item.speaker === "assistant" && !item.isComplete && item.text !== "";
   }
 
   /** @param {RealtimeEvent} event @param {number} nowMs */
