@@ -122,6 +122,14 @@ async def test_closing_the_tab_while_last_words_are_awaited_keeps_what_was_heard
     await services.has_posted(["A1"])
 
 
+async def test_a_double_click_neither_ends_what_it_starts_nor_starts_what_it_ends(page, services):
+    await page.dblclick("#start")
+    await is_in(page, "listening")
+    await page.dblclick("#start")
+    await is_in(page, "ended")
+    assert len(services.tokens) == 1
+
+
 @pytest.mark.parametrize("broken", ["RTCPeerConnection", "sessionStorage"])
 async def test_a_browser_that_forbids_a_part_does_not_leave_the_microphone_on(page, broken):
     await page.evaluate(KEEP_MICROPHONE)
