@@ -1,5 +1,5 @@
 import { hintFor, memoryWords, SAVED_WORDS } from "./page-words.js";
-import { wordsFor, wordsForEnd } from "./problem-words.js";
+import { wordsFor, wordsForEnd, wordsForMicrophone } from "./problem-words.js";
 
 /** @typedef {import("./broker.js").Agent} Agent */
 /** @typedef {import("./broker.js").Agents} Agents */
@@ -57,6 +57,7 @@ export class Page {
     session.on("lines", (lines) => this.#showLines(lines));
     session.on("saved", ({ turnId, saved }) => this.#showSaved(turnId, saved));
     session.on("silenced", () => show("#hear", true));
+    session.on("deafened", () => this.#showProblem(wordsForMicrophone("gone"), () => this.#startOver()));
     session.on("ended", (reason) => {
       if (reason !== "hung-up") this.#showProblem(wordsForEnd(reason), () => this.#start());
     });
@@ -94,6 +95,11 @@ export class Page {
     await this.#session
       .start({ withMicrophone: true })
       .catch((error) => this.#showProblem(wordsFor(error), () => this.#start()));
+  }
+
+  #startOver() {
+    this.#session.end();
+    void this.#start();
   }
 
   async #say() {

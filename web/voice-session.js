@@ -13,10 +13,11 @@ import { TypedEvents } from "./typed-events.js";
 /** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "ended"} SessionState */
 /** @typedef {Line & {agentId: string}} SpokenLine */
 /** @typedef {{state: SessionState, lines: SpokenLine[], saved: {turnId: string, saved: Saved}, memory: CallPass["memory"],
- *   ended: EndReason, silenced: void}} SessionEvents */
+ *   ended: EndReason | "time-up", silenced: void, deafened: void}} SessionEvents */
 
 const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
 const CLOCK_MS = 1_000;
+const TIME_UP_MS = 15_000; // a call that breaks off this near to its end was ended by its limit
 const LAST_WORDS_MS = 2_000; // a transcription rarely takes longer
 
 /** @type {Partial<Record<SessionState, number>>} Azure hides answers that fail or are cleared; believe a state so long */
@@ -197,6 +198,7 @@ export class VoiceSession extends TypedEvents {
     const clock = setInterval(() => this.#tick(), CLOCK_MS);
     call.on("event", (event) => (call === this.#call ? this.#receive(event) : this.#receiveLate(call, event)));
     call.on("silenced", () => this.emit("silenced", undefined));
+    call.on("deafened", () => this.emit("deafened", undefined));
     call.on("ended", (reason) => {
       clearInterval(clock);
       this.#onEnded(call, reason);
@@ -264,7 +266,8 @@ export class VoiceSession extends TypedEvents {
     this.#call = null;
     if (this.#state === "connecting") return; // start() rejects, and says why
     this.#become("ended");
-    this.emit("ended", reason);
+    const isTimeUp = reason === "lost" && Date.now() > this.callEndsAtMs - TIME_UP_MS; // Azure hides its reason
+    this.emit("ended", isTimeUp ? "time-up" : reason);
   }
 
   /** @param {SessionState} state */
