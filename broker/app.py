@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from httpx_aiohttp import AiohttpTransport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
@@ -23,7 +22,7 @@ from broker.minting.attempt import Asking
 from broker.minting.chain import MintChain, Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, NotConfigured, Opening
-from broker.page import Page, page_headers
+from broker.page import page_headers, page_routes
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
 from broker.session import Transcription, TurnDetection
@@ -54,7 +53,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> A
             read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
             yield _state(settings, ask, read, now)
 
-    page = [Mount("/", Page(_page_headers(settings)))] if settings.serve_page else []
+    page = page_routes(_page_headers(settings)) if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
@@ -92,7 +91,9 @@ def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Calla
             now=now,
         ),
         "callers": callers_for(
-            auth_required=settings.auth_required, development_tokens=settings.auth_dev_tokens
+            auth_required=settings.auth_required,
+            development_tokens=settings.auth_dev_tokens,
+            origins=settings.cors_origins,
         ),
         "agents": agents,
         "signer": signer,

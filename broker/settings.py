@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from broker.edge.grants import load_signing_key
-from broker.edge.settings import BaseUrl, SharedSettings, holds_people_s_data
+from broker.edge.settings import BaseUrl, SharedSettings, holds_people_s_data, split
 
 # What people paste behind the host; all of it names the same resource.
 ENDPOINT_SUFFIXES = ("/openai/v1/realtime", "/openai/v1", "/openai", "/voice-live/realtime")
@@ -21,16 +20,16 @@ def origin(url: str) -> str:
     Raises ValueError for plain http to another machine, for user information and for a path that is none of
     the usual suffixes: an API key is sent there.
     """
-    parts = urlsplit(url.strip().replace("wss://", "https://", 1))
+    parts = split(url.strip().replace("wss://", "https://", 1))
     path = parts.path.rstrip("/")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"}:
         raise ValueError("must be an address like https://RESOURCE.openai.azure.com")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("must begin with https://; plain http is for this machine only")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold nothing but scheme, host and port")
     if path not in ("", *ENDPOINT_SUFFIXES) and not path.startswith("/api/projects/"):
-        raise ValueError(f"has a path that is not Azure's: give the address of the resource, not {path!r}")
+        raise ValueError("has a path that is not Azure's: give the address of the resource alone")
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -46,14 +45,22 @@ def signing_key(pem: SecretStr) -> SecretStr:
     return pem
 
 
+def header_value(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of printable ASCII, as a header can carry it")
+    return key
+
+
 Origin = Annotated[str, AfterValidator(origin)]
+Key = Annotated[SecretStr, AfterValidator(header_value)]
 
 
 class Settings(SharedSettings):
     """The broker's settings; each is the environment variable of the same name in capitals."""
 
     azure_voicelive_endpoint: Origin | None = None
-    azure_voicelive_key: SecretStr | None = None
+    azure_voicelive_key: Key | None = None
     azure_voicelive_model: str = Field("gpt-realtime", min_length=1, max_length=128)
     azure_voicelive_voice: str | None = None
     transcription_model: str | None = "whisper-1"

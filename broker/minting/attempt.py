@@ -15,8 +15,9 @@ import httpx
 from broker.minting.outcomes import EphemeralToken, MintFailed, Verdict, verdict_of
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
-from broker.upstream import Answer, AnswerTooLarge, Upstream
+from broker.upstream import Answer, AnswerTooLarge, NoAnswer, TooLate, Upstream
 
+LONGEST_LIFE_S = 86_400.0  # Azure allows two hours
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
 LONGEST_WAIT_S = 60.0
 REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
@@ -57,20 +58,29 @@ class Asking:
         headers = {"Content-Type": "application/json", **row.credential.headers()}
         try:
             return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
-        except httpx.TimeoutException as exc:
+        except TooLate as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
-        except httpx.TransportError as exc:
-            raise MintFailed(Verdict.TRANSIENT) from exc
         except AnswerTooLarge as exc:
             raise MintFailed(Verdict.BAD_ANSWER) from exc
+        except NoAnswer as exc:
+            raise MintFailed(Verdict.TRANSIENT) from exc
 
     def _minted(self, answer: Answer) -> tuple[str, int]:
         minted = _json_object(answer.body)
         value, expires_at = minted.get("value"), unix_seconds(minted.get("expires_at"))
-        soon = _their_now(answer, self._now()) + SHORTEST_LIFE_S
-        if isinstance(value, str) and value and expires_at is not None and expires_at > soon:
-            return value, expires_at
+        now = _their_now(answer, self._now())
+        if (
+            _is_token(value)
+            and expires_at is not None
+            and SHORTEST_LIFE_S < expires_at - now < LONGEST_LIFE_S
+        ):
+            return str(value), expires_at
         raise MintFailed(Verdict.BAD_ANSWER, status=answer.status, request_id=_request_id(answer))
+
+
+def _is_token(value: object) -> bool:
+    """Whether a browser can send it in a header."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
 
 
 def unix_seconds(value: object) -> int | None:

@@ -1,7 +1,7 @@
 """Asks one row after another until one mints a token, inside one deadline.
 
 A failure that another row could not mend stops the chain; a transient one is repeated once on the same row
-before the next is asked. Everything that was tried is reported.
+before the next is asked. Every row that was asked is reported.
 """
 
 from __future__ import annotations
