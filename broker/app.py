@@ -11,23 +11,28 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from httpx_aiohttp import AiohttpTransport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
 from starlette.types import ASGIApp
 
-from broker.agents import load_agents
+from broker.agents import DEFAULT_AGENT, load_agents
+from broker.edge.background import background
 from broker.edge.callers import callers_for
 from broker.edge.grants import GrantSigner, load_signing_key
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from broker.minting.attempt import Asking
+from broker.minting.canary import Canary
 from broker.minting.chain import MintChain, Misconfigured, OutOfTime, Throttled, Unavailable
+from broker.minting.credentials import Identity
+from broker.minting.health import Health
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, NotConfigured, Opening
-from broker.page import Page, page_headers
+from broker.page import page_headers, page_routes
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
+from broker.session import SessionSpec, session_for
 from broker.settings import Settings
 from broker.upstream import Upstream
+from broker.wiring import domains_of, identity_of, transcription_of, turn_detection_of
 
 CONNECT_S = 1.0
 ANSWER_S = 2.0
@@ -43,19 +48,26 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
 }
 
 
-def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> ASGIApp:
-    """The broker. Opens nothing and reads nothing until its lifespan starts."""
+def create_app(settings: Settings, *, now: Callable[[], float] = time.time, probing: bool = True) -> ASGIApp:
+    """The broker. Opens nothing and reads nothing until its lifespan starts.
+
+    ``probing``: whether the canary asks rows by itself; off where a test counts what callers ask.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with _client() as azure, _client() as enrichment, identity_of(settings) as identity:
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, _probe(settings)) if chain else None
-            async with background(refresh=identity and identity.keep_fresh(), canary=canary and canary.run()):
+            work = background(
+                identity=identity.keep_fresh() if identity else None,
+                canary=canary.run() if canary and probing else None,
+            )
+            async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
                 yield _state(settings, chain, canary, read, now)
 
-    page = [Mount("/", Page(_page_headers(settings)))] if settings.serve_page else []
+    page = page_routes(_page_headers(settings)) if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
@@ -97,11 +109,15 @@ def _state(
             now=now,
         ),
         "callers": callers_for(
-            auth_required=settings.auth_required, development_tokens=settings.auth_dev_tokens
+            auth_required=settings.auth_required,
+            development_tokens=settings.auth_dev_tokens,
+            origins=settings.cors_origins,
         ),
         "agents": agents,
         "signer": signer,
         "live": live,
+        "chain": chain,
+        "canary": canary,
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,

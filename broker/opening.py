@@ -15,8 +15,8 @@ from broker.edge.grants import GrantSigner
 from broker.edge.ids import new_session_id
 from broker.minting.chain import MintChain, NoToken
 from broker.minting.outcomes import EphemeralToken
-from broker.recall import NoRecall, Recall, Remembered
-from broker.session import SessionSpec, Transcription, TurnDetection, session_for
+from broker.recall import NoRecall, Recall
+from broker.session import SessionSpec, Transcription, TurnDetection, quotable, session_for
 
 LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
 
@@ -35,12 +35,18 @@ class LiveSessions:
         self._ends_at: dict[str, float] = {}
 
     def began(self, session_id: str, ends_at: float) -> None:
+        self._ends_at.pop(session_id, None)
         self._ends_at[session_id] = ends_at
+        self._forget_the_ended()
 
     def count(self) -> int:
-        now = self._now()
-        self._ends_at = {session: at for session, at in self._ends_at.items() if at > now}
+        self._forget_the_ended()
         return len(self._ends_at)
+
+    def _forget_the_ended(self) -> None:
+        """Calls all last the same, so those that began first, at the front, also end first."""
+        while self._ends_at and next(iter(self._ends_at.values())) <= self._now():
+            self._ends_at.pop(next(iter(self._ends_at)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +71,16 @@ class Opening:
         session_id = session_id or new_session_id()
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
         remembered = await self.recall.facts(grant)
-        spec = session_for(
-            agent, remembered.facts, turn_detection=self.turn_detection, transcription=self.transcription
-        )
+        facts = quotable(remembered.facts)
+        spec = session_for(agent, facts, turn_detection=self.turn_detection, transcription=self.transcription)
         token = await self._mint(self.chain, spec)
         ends_at = int(self.now()) + LONGEST_CALL_S
         self.live.began(session_id, ends_at)
         log.info("token.minted", session_id=session_id, agent_id=agent.id, memory=remembered.status)
-        return _answer(token, agent, session_id, remembered) | {
+        return _answer(token, agent, session_id) | {
             "call_ends_at": ends_at,
             "enrichment": self._enrichment(grant, expires_at),
+            "memory": {"status": remembered.status, "facts": len(facts)},
             "greeting": self.greeting,
         }
 
@@ -92,9 +98,7 @@ class Opening:
         return {"url": self.enrich_url, "grant": grant, "expires_at": expires_at}
 
 
-def _answer(
-    token: EphemeralToken, agent: AgentSpec, session_id: str, remembered: Remembered
-) -> dict[str, Any]:
+def _answer(token: EphemeralToken, agent: AgentSpec, session_id: str) -> dict[str, Any]:
     return {
         "token": token.value,
         "expires_at": token.expires_at,
@@ -103,7 +107,6 @@ def _answer(
         "model": token.model,
         "agent": {"id": agent.id, "name": agent.name, "voice": agent.voice},
         "session_id": session_id,
-        "memory": {"status": remembered.status, "facts": len(remembered.facts)},
         "session_update": None,
         "strategy": token.strategy,
         "mode": "direct",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from starlette.datastructures import MutableHeaders
-from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 
 WEB = Path(__file__).parent.parent / "web"
+PAGE_SUFFIXES = frozenset([".html", ".css", ".js"])
 
 
 def page_headers(may_connect_to: Iterable[str]) -> dict[str, str]:
@@ -37,20 +38,20 @@ def page_headers(may_connect_to: Iterable[str]) -> dict[str, str]:
     }
 
 
-class Page:
-    """The files of ``web/`` under those headers."""
+def page_routes(headers: dict[str, str], folder: Path = WEB) -> list[Route]:
+    """A route for each file of the page, and nothing else: what is not the page stays with the API."""
 
-    def __init__(self, headers: dict[str, str], folder: Path = WEB) -> None:
-        self._headers = headers
-        self._files: ASGIApp = StaticFiles(directory=folder, html=True)
+    def serving(path: Path) -> Callable[[Request], Awaitable[Response]]:
+        async def serve(_request: Request) -> Response:
+            return FileResponse(path, headers=headers)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(self._headers)
-            await send(message)
+        return serve
 
-        await self._files(scope, receive, send_with_headers)
+    files = sorted(path for path in folder.iterdir() if path.suffix in PAGE_SUFFIXES)
+    return [
+        Route("/", serving(folder / "index.html")),
+        *(Route(f"/{path.name}", serving(path)) for path in files),
+    ]
 
 
 def _origin(url: str) -> str:

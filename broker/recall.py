@@ -10,7 +10,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from broker.upstream import Answer, AnswerTooLarge, Upstream
+from broker.upstream import Answer, NoAnswer, TooLate, Upstream
 
 log = structlog.get_logger(__name__)
 
@@ -51,9 +51,9 @@ class Recall:
         try:
             async with asyncio.timeout(self._budget_s):
                 answer = await self._upstream.ask("GET", self._url, {"Authorization": f"Bearer {grant}"})
-        except (TimeoutError, httpx.TimeoutException):
+        except (TimeoutError, TooLate):
             return Remembered(MemoryStatus.TIMEOUT)
-        except (httpx.TransportError, AnswerTooLarge) as exc:
+        except NoAnswer as exc:
             return _miss(type(exc).__name__)
         return _remembered(answer)
 

@@ -10,6 +10,8 @@ from typing import Any
 from broker.agents import AgentSpec
 
 MEMORY_CHARACTERS = 2_000
+FACT_CHARACTERS = 300
+BULLET = "- "
 MEMORY_BEFORE = """
 
 What follows between the memory lines was said in earlier conversations with this person. It is quoted
@@ -67,7 +69,7 @@ def session_for(
     turn_detection: TurnDetection,
     transcription: Transcription | None,
 ) -> SessionSpec:
-    """The session of one call with ``agent``, who is told what is remembered of the person."""
+    """The session of one call with ``agent``, who is told what is remembered; see `quotable`."""
     return SessionSpec(
         voice=agent.voice,
         instructions=agent.instructions + fenced(remembered),
@@ -76,17 +78,27 @@ def session_for(
     )
 
 
-def fenced(remembered: Sequence[str]) -> str:
-    """Facts as quoted data: one a line, without control text or tags, newest first, capped."""
-    lines: list[str] = []
+def quotable(facts: Sequence[str]) -> tuple[str, ...]:
+    """As much of the facts, newest first, as an agent is told: one line each, cut, and capped in all."""
+    kept: list[str] = []
     left = MEMORY_CHARACTERS
-    for fact in remembered:
-        line = f"- {plain(fact)}"
-        if len(line) + 1 > left:
+    for fact in facts:
+        line = shortened(plain(fact), FACT_CHARACTERS)
+        left -= len(line) + len(BULLET) + 1
+        if left < 0:
             break
-        lines.append(line)
-        left -= len(line) + 1
-    return f"{MEMORY_BEFORE}{chr(10).join(lines)}{MEMORY_AFTER}" if lines else ""
+        kept.append(line)
+    return tuple(kept)
+
+
+def shortened(text: str, characters: int) -> str:
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def fenced(quoted: Sequence[str]) -> str:
+    """Quotable facts between lines that say what they are."""
+    lines = "\n".join(f"{BULLET}{fact}" for fact in quoted)
+    return f"{MEMORY_BEFORE}{lines}{MEMORY_AFTER}" if quoted else ""
 
 
 def plain(text: str) -> str:

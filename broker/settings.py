@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +19,14 @@ from pydantic import (
 from pydantic_settings import NoDecode
 
 from broker.edge.grants import load_signing_key
-from broker.edge.settings import BaseUrl, Environment, SharedSettings, holds_people_s_data, json_list
+from broker.edge.settings import (
+    BaseUrl,
+    Environment,
+    SharedSettings,
+    holds_people_s_data,
+    json_list,
+    split,
+)
 from broker.minting.credentials import SCOPES
 from broker.minting.domains import WITHOUT_REALTIME, looks_like_azure
 
@@ -34,15 +40,15 @@ def origin(url: str) -> str:
     Raises ValueError for a host that could be somebody else's, for user information and for a path that is
     none of the usual suffixes.
     """
-    parts = urlsplit(url.strip().replace("wss://", "https://", 1))
+    parts = split(url.strip().replace("wss://", "https://", 1))
     path = parts.path.rstrip("/")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"}:
         raise ValueError("must be an address like https://RESOURCE.openai.azure.com")
-    _refuse_host(parts.scheme, parts.hostname)
+    _refuse_host(parts.scheme, parts.hostname or "")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold nothing but scheme, host and port")
     if path not in ("", *ENDPOINT_SUFFIXES) and not path.startswith("/api/projects/"):
-        raise ValueError(f"has a path that is not Azure's: give the address of the resource, not {path!r}")
+        raise ValueError("has a path that is not Azure's: give the address of the resource alone")
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -79,7 +85,15 @@ def signing_key(pem: SecretStr) -> SecretStr:
     return pem
 
 
+def header_value(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must be one word of printable ASCII, as a header can carry it")
+    return key
+
+
 Origin = Annotated[str, AfterValidator(origin)]
+Key = Annotated[SecretStr, AfterValidator(header_value)]
 Model = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Project = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Region = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,32}$")]
@@ -93,8 +107,8 @@ class FurtherDomain(BaseModel):
     region: Region
     endpoint: Origin
     model: Model | None = None
-    key: SecretStr | None = None
-    key_2: SecretStr | None = None
+    key: Key | None = None
+    key_2: Key | None = None
     project: Project | None = None
 
 
@@ -103,8 +117,8 @@ class Settings(SharedSettings):
 
     azure_voicelive_endpoint: Origin | None = None
     azure_voicelive_identity: Literal["off", "managed", "service-principal", "cli"] = "off"
-    azure_voicelive_key: SecretStr | None = None
-    azure_voicelive_key_2: SecretStr | None = None
+    azure_voicelive_key: Key | None = None
+    azure_voicelive_key_2: Key | None = None
     azure_voicelive_model: Model = "gpt-realtime"
     azure_voicelive_project_name: Project | None = None
     azure_voicelive_api_version: str | None = Field(None, pattern=r"^\d{4}-\d{2}-\d{2}(-preview)?$")
@@ -160,7 +174,8 @@ class Settings(SharedSettings):
     def _identity_where_keys_are_not_allowed(cls, value: bool, info: ValidationInfo) -> bool:
         environment = info.data.get("environment")
         is_strict = environment in {Environment.UAT, Environment.PRODUCTION}
-        if is_strict and not value and info.data.get("azure_voicelive_endpoint") and _has_no_identity(info):
+        has_endpoint = info.data.get("azure_voicelive_endpoint") is not None
+        if is_strict and not value and has_endpoint and _has_no_identity(info):
             raise ValueError(f"must be true with ENVIRONMENT={environment} and no AZURE_VOICELIVE_IDENTITY")
         return value
 
@@ -175,4 +190,4 @@ class Settings(SharedSettings):
 
 
 def _has_no_identity(info: ValidationInfo) -> bool:
-    return info.data.get("azure_voicelive_identity", "off") == "off"
+    return str(info.data.get("azure_voicelive_identity", "off")) == "off"

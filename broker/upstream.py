@@ -6,15 +6,29 @@ address again cost more than everything else a mint does.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import aiohttp
 import httpx
 
 ANSWER_BYTES = 64 * 1024
 
 
-class AnswerTooLarge(Exception):
+class NoAnswer(Exception):
+    """Nothing came back that could be read: no connection, or rubbish in the place of HTTP."""
+
+
+class Insecure(NoAnswer):
+    """Who answered could not prove to be who we asked; never overridden."""
+
+
+class TooLate(NoAnswer):
+    """Nothing came back in time."""
+
+
+class AnswerTooLarge(NoAnswer):
     """The upstream sent more than anything we ask for can be."""
 
 
@@ -41,13 +55,30 @@ class Upstream:
     async def ask(
         self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
     ) -> Answer:
-        """Raises `httpx.TransportError`, timeouts among them, or `AnswerTooLarge`."""
-        request = httpx.Request(method, url, headers=headers, content=content, extensions=self._extensions)
-        response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+        """Raises `NoAnswer` for whatever the upstream does short of answering."""
+        plain = {"Accept-Encoding": "identity", **headers}
+        request = httpx.Request(method, url, headers=plain, content=content, extensions=self._extensions)
         try:
-            return Answer(response.status_code, response.headers, await _read_capped(response))
-        finally:
-            await response.aclose()
+            response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+            try:
+                return Answer(response.status_code, response.headers, await _read_capped(response))
+            finally:
+                await response.aclose()
+        except httpx.TimeoutException as exc:
+            raise (TooLate if _was_late(exc) else NoAnswer) from exc
+        # httpx-aiohttp passes on what it does not know, and a wild header is a ValueError of httpx.
+        except (httpx.RequestError, aiohttp.ClientError, ValueError) as exc:
+            raise (Insecure if _is_insecure(exc) else NoAnswer)(type(exc).__name__) from exc
+
+
+def _was_late(exc: httpx.TimeoutException) -> bool:
+    """httpx-aiohttp 0.2 calls every lost connection a timeout; what it was is in the cause."""
+    return not isinstance(exc.__cause__, aiohttp.ClientError) or isinstance(exc.__cause__, TimeoutError)
+
+
+def _is_insecure(exc: Exception) -> bool:
+    causes = (exc, exc.__cause__, exc.__context__)
+    return any(isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError) for cause in causes)
 
 
 async def _read_capped(response: httpx.Response) -> bytes:

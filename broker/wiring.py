@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import structlog
 from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
@@ -17,7 +18,7 @@ from broker.settings import Settings
 
 # A misconfigured identity endpoint accepts and never answers; the SDK's defaults then wait for minutes.
 # Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
-IMPATIENT = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
+IMPATIENT: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
 
 log = structlog.get_logger(__name__)
 

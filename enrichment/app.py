@@ -113,7 +113,11 @@ def _state(
     delivery: Delivery,
     delivering: asyncio.Task[None],
 ) -> State:
-    callers = callers_for(auth_required=settings.auth_required, development_tokens=settings.auth_dev_tokens)
+    callers = callers_for(
+        auth_required=settings.auth_required,
+        development_tokens=settings.auth_dev_tokens,
+        origins=settings.cors_origins,
+    )
     return {
         "people": People(grants, callers),
         "accepting": Accepting(outbox, delivery.wake),

@@ -8,6 +8,8 @@ import pytest
 import respx
 import structlog
 
+from tests.local.processes import SETTINGS
+
 
 @pytest.fixture
 def respx_mock():
@@ -18,6 +20,12 @@ def respx_mock():
     with respx.mock(using="httpx", assert_all_called=False) as router:
         router.route(host="test").pass_through()
         yield router
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(monkeypatch):
+    for name in SETTINGS:
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@
  */
 /** @typedef {{agents: Agent[], default_agent: string, enrichment: {url: string, episodes_url: string} | null}} Agents */
 /** @typedef {{turn_id: string, role: "user" | "assistant", content: string, agent_id?: string, spoken_at: string,
- *   delivered: boolean}} PastTurn */
+ *   delivered: boolean, interrupted?: boolean}} PastTurn */
 
 const ANSWER_DEADLINE_MS = 20_000;
 

@@ -16,7 +16,7 @@ export const SAVED_WORDS = {
 export function hintFor(state, { name, role = "" }, hasMicrophone) {
   const hints = {
     ready: role,
-    connecting: "Your browser may ask for the microphone.",
+    connecting: hasMicrophone ? "Your browser may ask for the microphone." : "Your message is on its way.",
     listening: hasMicrophone ? "Speak whenever you like." : "Write below. Your microphone is off.",
     thinking: `${name} is about to answer.`,
     speaking: "Interrupt whenever you like.",

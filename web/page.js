@@ -1,5 +1,5 @@
 import { hintFor, memoryWords, SAVED_WORDS } from "./page-words.js";
-import { wordsFor, wordsForEnd } from "./problem-words.js";
+import { wordsFor, wordsForEnd, wordsForMicrophone } from "./problem-words.js";
 
 /** @typedef {import("./broker.js").Agent} Agent */
 /** @typedef {import("./broker.js").Agents} Agents */
@@ -57,6 +57,7 @@ export class Page {
     session.on("lines", (lines) => this.#showLines(lines));
     session.on("saved", ({ turnId, saved }) => this.#showSaved(turnId, saved));
     session.on("silenced", () => show("#hear", true));
+    session.on("deafened", () => this.#showProblem(wordsForMicrophone("gone"), () => this.#startOver()));
     session.on("ended", (reason) => {
       if (reason !== "hung-up") this.#showProblem(wordsForEnd(reason), () => this.#start());
     });
@@ -68,24 +69,37 @@ export class Page {
 
   /** @param {VoiceSession} session */
   #followPerson(session) {
-    find("#start").addEventListener("click", () => (isInCall(session.state) ? session.end() : this.#start()));
+    find("#start").addEventListener("click", (/** @type {MouseEvent} */ { detail: clicks }) => {
+      if (clicks > 1) return; // a double click means the same as one, not its opposite
+      if (isInCall(session.state)) session.end();
+      else void this.#start();
+    });
     find("#mute").addEventListener("click", () => this.#toggleMute());
     find("#stop-talking").addEventListener("click", () => session.stopTalking());
-    find("#retry").addEventListener("click", () => this.#again());
-    find("#hear").addEventListener("click", () => void this.speaker.play().then(() => show("#hear", false)));
+    find("#retry").addEventListener("click", () => {
+      find("#start").focus({ preventScroll: true }); // this button goes away with its problem
+      this.#again();
+    });
+    find("#hear").addEventListener("click", () => this.speaker.play().then(() => show("#hear", false), () => {}));
     find("#say").addEventListener("submit", (/** @type {SubmitEvent} */ event) => {
       event.preventDefault();
       void this.#say();
     });
     addEventListener("keydown", ({ key }) => key === "Escape" && session.stopTalking());
-    addEventListener("pagehide", () => session.end()); // hands the last turns to the outbox
+    addEventListener("pagehide", () => session.leave()); // hands the last turns to the outbox
   }
 
   async #start() {
     this.#clearProblem();
+    scrollToEnd();
     await this.#session
       .start({ withMicrophone: true })
       .catch((error) => this.#showProblem(wordsFor(error), () => this.#start()));
+  }
+
+  #startOver() {
+    this.#session.end();
+    void this.#start();
   }
 
   async #say() {
@@ -93,6 +107,7 @@ export class Page {
     const text = input.value.trim();
     if (!text) return;
     this.#clearProblem();
+    scrollToEnd();
     input.value = "";
     try {
       await this.#session.say(text);
@@ -158,7 +173,7 @@ export class Page {
     const settled = open < 0 ? lines.length : open;
     this.#fill(find("#transcript ol"), lines.slice(0, settled));
     this.#fill(find("#partial"), lines.slice(settled));
-    if (wasAtEnd) scrollTo({ top: document.documentElement.scrollHeight });
+    if (wasAtEnd) scrollToEnd();
   }
 
   /** Changes only what differs, so that a screen reader hears each line once.
@@ -178,7 +193,9 @@ export class Page {
   #entry({ turnId, speaker, agentId }) {
     const entry = make("li");
     Object.assign(entry.dataset, { turnId, speaker, agent: agentId });
-    entry.append(make("span", speaker === "user" ? "You" : this.#agent(agentId).name), make("p"), make("small"));
+    const mark = make("small");
+    mark.ariaLive = "off"; // the log is read aloud when words come, not once more for each step to memory
+    entry.append(make("span", speaker === "user" ? "You" : this.#agent(agentId).name), make("p"), mark);
     return entry;
   }
 
@@ -219,13 +236,14 @@ export class Page {
     if (turns === null) this.#memory.isLate = true;
     find("#earlier ol").replaceChildren(...(turns ?? []).map((turn) => this.#pastEntry(turn)));
     show("#earlier", Boolean(turns?.length));
+    scrollToEnd();
     this.#showMemory();
   }
 
   /** @param {PastTurn} turn */
-  #pastEntry({ turn_id: turnId, role, content, agent_id: agentId = "" }) {
+  #pastEntry({ turn_id: turnId, role, content, agent_id: agentId = "", interrupted }) {
     const entry = this.#entry({ turnId, speaker: role, agentId });
-    this.#updateEntry(entry, { turnId, text: content, state: "final" });
+    this.#updateEntry(entry, { turnId, text: content, state: interrupted ? "interrupted" : "final" });
     this.#mark(entry, "saved");
     return entry;
   }
@@ -275,6 +293,10 @@ export class Page {
 /** @param {SessionState} state */
 function isInCall(state) {
   return state !== "ready" && state !== "ended";
+}
+
+function scrollToEnd() {
+  scrollTo({ top: document.documentElement.scrollHeight });
 }
 
 function isAtEnd() {

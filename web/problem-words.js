@@ -8,15 +8,17 @@ const MICROPHONE = {
   blocked: ["Your microphone is blocked", "Allow it with the icon beside the address, then try again. Writing works too."],
   missing: ["No microphone found", "Connect one and try again, or write your message below."],
   busy: ["Your microphone is in use", "Close the other program that uses it, then try again. Writing works too."],
+  gone: ["Your microphone went away", "Connect it and try again, or write your message below."],
   insecure: ["This page cannot use a microphone", "Open it with https:// in its address, or write your message below."],
 };
 
-/** @type {Record<import("./realtime-call.js").EndReason, [title: string, advice: string]>} */
+/** @type {Record<import("./realtime-call.js").EndReason | "time-up", [title: string, advice: string]>} */
 const CALL = {
   "hung-up": ["The call ended", "Start again whenever you like."],
   refused: ["The call was not accepted", "Its pass may have run out. Try again with a new one."],
   unreachable: ["The voice service is out of reach", "Check your connection, then try again."],
   "timed-out": ["The call did not connect", "Your network may block calls (UDP port 3478). Try another network, or try again."],
+  "time-up": ["The call reached its time limit", "Start again to go on from here."],
   lost: ["The connection was lost", "What was said up to now is kept. Start again to go on."],
 };
 
@@ -31,7 +33,12 @@ export function wordsFor(error) {
   return words(["Something went wrong on this page", "Reload it, then try again."]);
 }
 
-/** @param {import("./realtime-call.js").EndReason} reason @returns {Words} */
+/** @param {import("./realtime-call.js").MicrophoneWord} word @returns {Words} */
+export function wordsForMicrophone(word) {
+  return words(MICROPHONE[word]);
+}
+
+/** @param {import("./realtime-call.js").EndReason | "time-up"} reason @returns {Words} */
 export function wordsForEnd(reason) {
   return words(CALL[reason]);
 }

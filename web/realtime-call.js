@@ -6,10 +6,10 @@ import { TypedEvents } from "./typed-events.js";
  * @typedef {"hung-up" | "refused" | "unreachable" | "timed-out" | "lost"} EndReason
  */
 /** @typedef {"idle" | "connecting" | "live" | "ended"} CallState */
-/** @typedef {"blocked" | "missing" | "busy" | "insecure"} MicrophoneWord */
+/** @typedef {"blocked" | "missing" | "busy" | "insecure" | "gone"} MicrophoneWord */
 /** @typedef {{token: string, calls_url: string}} CallToken  what a call needs of the broker's answer */
 /** @typedef {{type: string, [key: string]: any}} RealtimeEvent */
-/** @typedef {{state: CallState, event: RealtimeEvent, ended: EndReason, silenced: void}} CallEvents */
+/** @typedef {{state: CallState, event: RealtimeEvent, ended: EndReason, silenced: void, deafened: void}} CallEvents */
 
 const CONNECT_DEADLINE_MS = 15_000;
 const DISCONNECT_GRACE_MS = 5_000; // most interruptions of a mobile network heal within this time
@@ -58,7 +58,8 @@ export async function openMicrophone() {
  *
  * Used once: idle → connecting → live → ended, never back; another call needs another token and another object.
  * Takes ownership of the microphone and stops it on every way to `ended`.
- * Emits "event" for what the model says, "silenced" when the browser refuses to play sound without a tap.
+ * Emits "event" for what the model says, "silenced" when the browser refuses to play sound without a tap,
+ * "deafened" when the microphone is unplugged or its permission taken back.
  * @extends {TypedEvents<CallEvents>}
  */
 export class RealtimeCall extends TypedEvents {
@@ -81,6 +82,9 @@ export class RealtimeCall extends TypedEvents {
     this.#microphone = microphone;
     this.#speaker = speaker;
     const { signal } = this.#ending;
+    for (const track of microphone?.getTracks() ?? []) {
+      track.addEventListener("ended", () => this.emit("deafened", undefined), { signal });
+    }
     this.#peer.addEventListener("track", (event) => this.#play(event), { signal });
     this.#peer.addEventListener("connectionstatechange", () => this.#onConnection(), { signal });
     this.#channel.addEventListener("message", ({ data }) => this.emit("event", JSON.parse(data)), { signal });
@@ -118,6 +122,12 @@ export class RealtimeCall extends TypedEvents {
   /** @param {boolean} muted  a muted microphone sends silence, which the model needs to notice the end of a turn */
   setMuted(muted) {
     for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+  }
+
+  /** Microphone and sound off for good. The channel stays open: what is being written down may still come. */
+  hush() {
+    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.#speaker.srcObject = null;
   }
 
   /** @param {AbortSignal} signal */
@@ -175,10 +185,9 @@ export class RealtimeCall extends TypedEvents {
   #finish(reason) {
     if (this.#state === "ended") return;
     this.#ending.abort(new CallError(reason, `The call ended: ${reason}`));
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    this.hush();
     this.#channel.close();
     this.#peer.close();
-    this.#speaker.srcObject = null;
     this.#become("ended");
     this.emit("ended", reason);
   }

@@ -95,6 +95,16 @@ export class TranscriptAssembler {
     return { changed: true, turns: this.#release() };
   }
 
+  /** Something was said whose words are not here yet. */
+  get isAwaitingWords() {
+    return [...this.#items.values()].some(({ speaker, isClosed }) => speaker === "user" && !isClosed);
+  }
+
+  /** Somebody is speaking right now. */
+  get isHearing() {
+    return [...this.#items.values()].some((item) => item.speaker === "user" && !item.isClosed && item.dueAtMs === Infinity);
+  }
+
   /** What to show, first spoken first. @returns {Line[]} */
   lines() {
     return this.#ordered().filter(isVisible).map(asLine);
@@ -170,7 +180,7 @@ export class TranscriptAssembler {
   #giveUp(item) {
     item.isClosed = true;
     item.isUnheard = item.speaker === "user" && !item.isComplete;
-    item.isInterrupted ||= item.speaker === "assistant" && !item.isComplete;
+    item.isInterrupted ||= item.speaker === "assistant" && !item.isComplete && item.text !== "";
   }
 
   /** @param {RealtimeEvent} event @param {number} nowMs */

@@ -8,6 +8,7 @@ import { TypedEvents } from "./typed-events.js";
 /** @typedef {{change: {turnId: string, saved: Saved}}} OutboxEvents */
 /** @typedef {(sessionId: string) => Promise<string | null>} Renew  a new grant for the session, if there is one */
 
+const OPEN_DEADLINE_MS = 3_000; // a damaged profile may never answer, and must not keep the page from calling
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 5 * 60_000;
 const KEEP_REFUSED_MS = 7 * 24 * 3_600_000;
@@ -280,6 +281,7 @@ function alone(work) {
 /** @returns {Promise<IDBDatabase>} rejects where the browser has no storage for us */
 function openDatabase() {
   return new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error("the database does not open")), OPEN_DEADLINE_MS);
     const request = indexedDB.open("voicelive", 1);
     request.onupgradeneeded = () => request.result.createObjectStore("turns", { keyPath: "key", autoIncrement: true });
     request.onsuccess = () => resolve(request.result);

@@ -13,10 +13,12 @@ import { TypedEvents } from "./typed-events.js";
 /** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "ended"} SessionState */
 /** @typedef {Line & {agentId: string}} SpokenLine */
 /** @typedef {{state: SessionState, lines: SpokenLine[], saved: {turnId: string, saved: Saved}, memory: CallPass["memory"],
- *   ended: EndReason, silenced: void}} SessionEvents */
+ *   ended: EndReason | "time-up", silenced: void, deafened: void}} SessionEvents */
 
 const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
 const CLOCK_MS = 1_000;
+const TIME_UP_MS = 15_000; // a call that breaks off this near to its end was ended by its limit
+const LAST_WORDS_MS = 2_000; // a transcription rarely takes longer
 
 /** @type {Partial<Record<SessionState, number>>} Azure hides answers that fail or are cleared; believe a state so long */
 const PATIENCE_MS = { thinking: 20_000, speaking: 10_000 };
@@ -47,6 +49,8 @@ export class VoiceSession extends TypedEvents {
   #isMuted = false;
   /** @type {RealtimeCall | null} */
   #call = null;
+  /** @type {RealtimeCall | null} hung up, silent, and open only for the person's last words */
+  #leaving = null;
   /** @type {CallPass | null} */
   #pass = null;
   #assembler = new TranscriptAssembler();
@@ -73,7 +77,7 @@ export class VoiceSession extends TypedEvents {
 
   /** The session this tab speaks in, if it has spoken yet. */
   get sessionId() {
-    return sessionStorage.getItem(SESSION_KEY);
+    return storedSessionId() ?? this.#pass?.session_id ?? null;
   }
 
   get isMuted() {
@@ -125,14 +129,33 @@ export class VoiceSession extends TypedEvents {
     if (this.#state === "listening" || this.#state === "muted") this.#become("listening");
   }
 
+  /** Microphone and sound are off at once; words that Azure still writes down have a moment to arrive. */
   end() {
     this.#ending.abort();
+    const call = this.#call;
+    if (call?.state !== "live" || !this.#assembler.isAwaitingWords) return call?.end();
+    this.#call = null;
+    this.#leaving = call;
+    call.hush();
+    if (this.#assembler.isHearing) call.send({ type: "input_audio_buffer.commit" }); // no silence will follow to end it
+    call.send({ type: "response.cancel" });
+    this.#take(this.#assembler.interrupt());
+    setTimeout(() => call.end(), LAST_WORDS_MS);
+    this.#become("ended");
+    this.emit("ended", "hung-up");
+  }
+
+  /** The page goes away: nothing can be waited for. */
+  leave() {
+    this.#ending.abort();
     this.#call?.end();
+    this.#leaving?.end();
   }
 
   /** @param {boolean} withMicrophone @param {boolean} greeted */
   async #start(withMicrophone, greeted) {
     const { signal } = (this.#ending = new AbortController());
+    this.#hasMicrophone = withMicrophone;
     this.#become("connecting");
     try {
       const call = await Promise.race([this.#prepare(withMicrophone, signal), aborted(signal)]);
@@ -151,32 +174,34 @@ export class VoiceSession extends TypedEvents {
     const microphone = withMicrophone ? await openMicrophone() : null;
     try {
       signal.throwIfAborted();
-      this.#pass = await requestToken({ agentId: this.agentId, sessionId: this.sessionId, signal });
+      const pass = await requestToken({ agentId: this.agentId, sessionId: this.sessionId, signal });
       signal.throwIfAborted();
+      return this.#newCall(pass, microphone);
     } catch (error) {
       for (const track of microphone?.getTracks() ?? []) track.stop(); // no call took it
       throw error;
     }
-    sessionStorage.setItem(SESSION_KEY, this.#pass.session_id);
-    this.emit("memory", this.#pass.memory);
-    return this.#newCall(this.#pass, microphone);
   }
 
   /** @param {CallPass} pass @param {MediaStream | null} microphone */
   #newCall(pass, microphone) {
+    this.#leaving?.end(); // its words belong to the pass and the assembler that are replaced here
+    this.#pass = pass;
+    storeSessionId(pass.session_id);
+    this.emit("memory", pass.memory);
     this.#pastLines = this.#lines();
     this.#assembler = new TranscriptAssembler({ agentId: pass.agent.id });
     this.#callAgentId = pass.agent.id;
-    this.#hasMicrophone = microphone !== null;
     this.#isMuted = false;
     this.#speaker.muted = false;
     const call = new RealtimeCall(pass, { microphone, speaker: this.#speaker });
     const clock = setInterval(() => this.#tick(), CLOCK_MS);
-    call.on("event", (event) => this.#receive(event));
+    call.on("event", (event) => (call === this.#call ? this.#receive(event) : this.#receiveLate(call, event)));
     call.on("silenced", () => this.emit("silenced", undefined));
+    call.on("deafened", () => this.emit("deafened", undefined));
     call.on("ended", (reason) => {
       clearInterval(clock);
-      this.#onEnded(reason);
+      this.#onEnded(call, reason);
     });
     this.#call = call;
     return call;
@@ -203,6 +228,13 @@ export class VoiceSession extends TypedEvents {
     if (next && !isLate && this.#state !== "connecting") this.#become(next);
   }
 
+  /** Of a call that was hung up only the person's words count: nobody hears an answer any more.
+   * @param {RealtimeCall} call @param {RealtimeEvent} event */
+  #receiveLate(call, event) {
+    if (event.type.startsWith("conversation.item.")) this.#take(this.#assembler.receive(event, Date.now()));
+    if (!this.#assembler.isAwaitingWords) call.end();
+  }
+
   /** @param {import("./transcript-assembler.js").Changes} changes */
   #take({ changed, turns }) {
     const { enrichment, session_id } = this.#pass ?? {};
@@ -226,13 +258,16 @@ export class VoiceSession extends TypedEvents {
     return this.#assembler.lines().some(({ speaker, state }) => speaker === "assistant" && state === "partial");
   }
 
-  /** @param {EndReason} reason */
-  #onEnded(reason) {
+  /** @param {RealtimeCall} call @param {EndReason} reason */
+  #onEnded(call, reason) {
     this.#take(this.#assembler.flush());
+    this.#leaving = null;
+    if (call !== this.#call) return; // the session ended when it was hung up
     this.#call = null;
     if (this.#state === "connecting") return; // start() rejects, and says why
     this.#become("ended");
-    this.emit("ended", reason);
+    const isTimeUp = reason === "lost" && Date.now() > this.callEndsAtMs - TIME_UP_MS; // Azure hides its reason
+    this.emit("ended", isTimeUp ? "time-up" : reason);
   }
 
   /** @param {SessionState} state */
@@ -240,5 +275,23 @@ export class VoiceSession extends TypedEvents {
     this.#believedUntilMs = Date.now() + (PATIENCE_MS[state] ?? Infinity);
     this.#state = state === "listening" && this.#isMuted ? "muted" : state;
     this.emit("state", this.#state);
+  }
+}
+
+/** @returns {string | null} also where the browser forbids storage: then a session lasts as long as its page */
+function storedSessionId() {
+  try {
+    return sessionStorage.getItem(SESSION_KEY);
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} sessionId */
+function storeSessionId(sessionId) {
+  try {
+    sessionStorage.setItem(SESSION_KEY, sessionId);
+  } catch {
+    // kept in memory
   }
 }

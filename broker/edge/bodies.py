@@ -7,9 +7,9 @@ from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from broker.edge.problems import Invalid, TooLarge, TooSlow, Unreadable, WrongMediaType
+from broker.edge.problems import CutOff, Invalid, TooLarge, TooSlow, Unreadable, WrongMediaType
 
 READ_DEADLINE_S = 5.0
 JSON = frozenset({"application/json"})
@@ -22,7 +22,7 @@ async def read_body(request: Request[Any], *, max_bytes: int, kinds: Collection[
     """The raw body, empty when there is none.
 
     Raises `WrongMediaType` for a body of a kind not in ``kinds``, `TooLarge` as soon as more than
-    ``max_bytes`` are declared or have come, `TooSlow` after 5 s.
+    ``max_bytes`` are declared or have come, `TooSlow` after 5 s, `CutOff` when the sender goes away.
     """
     if int(_declared(request)) > max_bytes:
         raise TooLarge
@@ -31,6 +31,8 @@ async def read_body(request: Request[Any], *, max_bytes: int, kinds: Collection[
             body = await _read(request, max_bytes)
     except TimeoutError as exc:
         raise TooSlow from exc
+    except ClientDisconnect as exc:
+        raise CutOff from exc
     if body and _media_type(request) not in kinds:
         raise WrongMediaType
     return body

@@ -6,15 +6,17 @@ Signing in with Entra ID is a further class here; the routes know only `Callers`
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.requests import Request
 
-from broker.edge.problems import NotSignedIn
+from broker.edge.problems import NotAllowed, NotSignedIn
 
 # Both parts are allow-lists, so that "dev_bob_admin_viewer" is nobody and not an admin called "bob".
 DEVELOPMENT_TOKEN = re.compile(r"dev_(?P<name>[A-Za-z0-9.-]{1,32})_(?P<role>admin|analyst|pm|viewer|user)")
+MAY_OPERATE = frozenset({"admin"})
 MAY_CALL = frozenset({"admin", "analyst", "pm", "user"})
 
 
@@ -29,6 +31,10 @@ class Caller:
     def may_call(self) -> bool:
         return self.role in MAY_CALL
 
+    @property
+    def may_operate(self) -> bool:
+        return self.role in MAY_OPERATE
+
 
 class Callers(Protocol):
     """One way to prove who is asking."""
@@ -39,9 +45,20 @@ class Callers(Protocol):
 
 
 class Everyone:
-    """Every request is one and the same low-privileged person: the proof-of-concept mode."""
+    """Every request is one and the same low-privileged person: the proof-of-concept mode.
 
-    def identify(self, request: Request[Any]) -> Caller:  # noqa: ARG002 - the protocol's parameter
+    A page of another origin than the listed ones is nobody all the same: where nothing has to be proved, any
+    site a person visits could otherwise speak for them.
+    """
+
+    def __init__(self, origins: Collection[str]) -> None:
+        self._origins = frozenset(origins)
+
+    def identify(self, request: Request[Any]) -> Caller:
+        page = request.headers.get("origin")
+        own = f"{request.url.scheme}://{request.url.netloc}"
+        if page is not None and page != own and page not in self._origins:
+            raise NotAllowed("this page's origin is not listed")
         return Caller("poc-user", "analyst")
 
 
@@ -71,7 +88,8 @@ def bearer(request: Request[Any]) -> str | None:
     return credential.strip() or None if scheme.lower() == "bearer" else None
 
 
-def callers_for(*, auth_required: bool, development_tokens: bool) -> Callers:
+def callers_for(*, auth_required: bool, development_tokens: bool, origins: Collection[str]) -> Callers:
+    """The one way to prove who is asking that the settings choose."""
     if not auth_required:
-        return Everyone()
+        return Everyone(origins)
     return DevelopmentTokens() if development_tokens else Nobody()

@@ -21,6 +21,8 @@ from starlette.responses import JSONResponse
 
 ErrorResponder = Callable[[Request, Exception], Awaitable["ProblemResponse"]]
 
+SOONEST_RETRY_S = 1.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -74,6 +76,10 @@ class TooSlow(Exception):
     """The body did not arrive within the time this route waits."""
 
 
+class CutOff(Exception):
+    """The sender went away in the middle of the body."""
+
+
 class NotSignedIn(Exception):
     """Nobody has proved who is asking."""
 
@@ -88,6 +94,7 @@ EDGE_PROBLEMS: dict[type[Exception], ProblemType] = {
     WrongMediaType: ProblemType("wrong-media-type", 415, "This route does not read that content type"),
     TooLarge: ProblemType("body-too-large", 413, "The body is larger than this route reads"),
     TooSlow: ProblemType("body-too-slow", 408, "The body took too long to arrive", retryable=True),
+    CutOff: ProblemType("body-cut-off", 400, "The body ended in the middle", retryable=True),
     NotSignedIn: ProblemType("not-signed-in", 401, "Sign in first", says=True),
     NotAllowed: ProblemType("not-allowed", 403, "You may not do this", says=True),
     Exception: ProblemType("internal-error", 500, "We made a mistake; it is in our log", retryable=True),
@@ -110,7 +117,7 @@ def _responder(problem: ProblemType) -> ErrorResponder:
 
 
 def _document(problem: ProblemType, exc: Exception) -> ProblemResponse:
-    retry_after_s = getattr(exc, "retry_after_s", None) or problem.retry_after_s
+    retry_after_s = _retry_after_s(problem, exc)
     body: dict[str, Any] = {
         "type": problem.uri,
         "title": problem.title,
@@ -129,6 +136,13 @@ def _document(problem: ProblemType, exc: Exception) -> ProblemResponse:
         body["retry_after_ms"] = round(retry_after_s * 1000)
         headers["Retry-After"] = str(math.ceil(retry_after_s))
     return ProblemResponse(body, problem.status, headers)
+
+
+def _retry_after_s(problem: ProblemType, exc: Exception) -> float | None:
+    """When to come back: what the error knows, else what is usual; never at once, that makes a storm."""
+    known = getattr(exc, "retry_after_s", None)
+    wait_s = problem.retry_after_s if known is None else known
+    return None if wait_s is None else max(SOONEST_RETRY_S, wait_s)
 
 
 async def _plain(_request: Request, exc: Exception) -> ProblemResponse:

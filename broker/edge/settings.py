@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -29,10 +29,28 @@ def json_list(value: object) -> object:
 
 def base_url(url: str) -> str:
     """An http(s) address without its trailing slash."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an http(s) address")
+    parts = split(url)
+    if (
+        parts.scheme not in {"http", "https"}
+        or parts.username
+        or parts.password
+        or parts.query
+        or parts.fragment
+    ):
+        raise ValueError("must be an http(s) address without user information")
     return url.rstrip("/")
+
+
+def split(url: str) -> SplitResult:
+    """The parts of an address that has a host and no port that is none. Raises ValueError otherwise."""
+    parts = urlsplit(url.strip())
+    try:
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole:
+        raise ValueError("must be an address like https://host.example.org")
+    return parts
 
 
 PageOrigin = Annotated[str, AfterValidator(page_origin)]

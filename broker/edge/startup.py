@@ -66,6 +66,8 @@ def serve(app: ASGIApp, *, host: str, port: int) -> None:
         port=port,
         log_config=None,
         access_log=False,
+        workers=1,  # WEB_CONCURRENCY of the shell would start several, each with a key of its own
+        ws="none",
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,

@@ -31,7 +31,7 @@ def configure_logging(level: str) -> None:
     """JSON lines on standard error, ours and those of libraries; libraries that print requests only warn."""
     line = structlog.stdlib.ProcessorFormatter(
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
-        foreign_pre_chain=[structlog.stdlib.add_log_level],
+        foreign_pre_chain=[structlog.stdlib.add_log_level, without_a_library_s_words],
     )
     root = logging.StreamHandler(sys.stderr)
     root.setFormatter(line)
@@ -58,6 +58,16 @@ def _rendering() -> list[structlog.typing.Processor]:
     ]
 
 
+def without_a_library_s_words(
+    _logger: Any, _method: str, entry: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """A library's message may quote anything: keep its template, and of an error only who logged it."""
+    record: logging.LogRecord = entry["_record"]
+    is_error = record.levelno >= logging.ERROR
+    entry["event"] = f"{record.name}: error" if is_error else f"{record.name}: {record.msg}"
+    return entry
+
+
 def frames_without_values(
     _logger: Any, _method: str, entry: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
@@ -65,6 +75,8 @@ def frames_without_values(
     exc = entry.pop("exc_info", None)
     if isinstance(exc, tuple):  # as the standard library has it
         exc = exc[1]
+    while isinstance(exc, BaseExceptionGroup):  # the first of a group says more than the group
+        exc = exc.exceptions[0]
     if isinstance(exc, BaseException):
         stack = traceback.extract_tb(exc.__traceback__)
         entry["error"] = type(exc).__name__

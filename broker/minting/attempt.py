@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-import ssl
 import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-import aiohttp
 import httpx
 
 from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
-from broker.upstream import Answer, AnswerTooLarge, Upstream
+from broker.upstream import Answer, AnswerTooLarge, Insecure, NoAnswer, TooLate, Upstream
 
+LONGEST_LIFE_S = 86_400.0  # Azure allows two hours
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
 LONGEST_WAIT_S = 60.0
 REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
@@ -51,7 +50,7 @@ class Asking:
             endpoint=row.domain.endpoint_of(row.strategy.host),
             calls_url=row.calls_url(filtered=self._filtered),
             model=row.domain.model,
-            strategy=row.strategy.name,
+            strategy=row.strategy.label,
             session_update=row.dialect.session_update(spec, omitted),
         )
 
@@ -60,20 +59,31 @@ class Asking:
         headers = {"Content-Type": "application/json", **row.headers()}
         try:
             return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
-        except httpx.TimeoutException as exc:
+        except TooLate as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
-        except httpx.TransportError as exc:
-            raise MintFailed(_broken(exc)) from exc
+        except Insecure as exc:
+            raise MintFailed(Verdict.INSECURE) from exc
         except AnswerTooLarge as exc:
             raise MintFailed(Verdict.BAD_ANSWER) from exc
+        except NoAnswer as exc:
+            raise MintFailed(Verdict.UNREACHABLE) from exc
 
     def _minted(self, answer: Answer) -> tuple[str, int]:
         minted = _json_object(answer.body)
         value, expires_at = minted.get("value"), unix_seconds(minted.get("expires_at"))
-        soon = _their_now(answer, self._now()) + SHORTEST_LIFE_S
-        if isinstance(value, str) and value and expires_at is not None and expires_at > soon:
-            return value, expires_at
+        now = _their_now(answer, self._now())
+        if (
+            _is_token(value)
+            and expires_at is not None
+            and SHORTEST_LIFE_S < expires_at - now < LONGEST_LIFE_S
+        ):
+            return str(value), expires_at
         raise MintFailed(Verdict.BAD_ANSWER, status=answer.status, request_id=_request_id(answer))
+
+
+def _is_token(value: object) -> bool:
+    """Whether a browser can send it in a header."""
+    return isinstance(value, str) and value != "" and value.isascii() and value.isprintable()
 
 
 def unix_seconds(value: object) -> int | None:
@@ -97,13 +107,6 @@ def retry_after_s(headers: httpx.Headers, now_s: float) -> float | None:
     if wait is None and (date := _http_date(headers.get("retry-after"))) is not None:
         wait = date - now_s
     return None if wait is None else min(max(wait, 0.0), LONGEST_WAIT_S)
-
-
-def _broken(exc: httpx.TransportError) -> Verdict:
-    """A certificate that does not hold is not a network that is down."""
-    causes = (exc, exc.__cause__, exc.__context__)
-    is_insecure = any(isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError) for cause in causes)
-    return Verdict.INSECURE if is_insecure else Verdict.UNREACHABLE
 
 
 def _failure(answer: Answer, now_s: float) -> MintFailed:

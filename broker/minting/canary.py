@@ -1,14 +1,14 @@
 """Asks rows in the background, so that no caller has to find out what works.
 
-At the start all rows at once: a service is ready when one has minted. Then whatever may be asked again after a
-fault, and now and then the row that has not been heard of for longest. One probe of a row at a time.
+At the start all rows at once: a service is ready when one has minted. Then whatever may be asked again after
+a fault, and now and then the row that has not been heard of for longest. One probe of a row at a time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -75,7 +75,7 @@ class Canary:
     def _seen_at(self, row: Row) -> float:
         return self._chain.health.record(row).seen_at or 0.0
 
-    async def _probe(self, rows: list[Row] | tuple[Row, ...]) -> None:
+    async def _probe(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
         async with asyncio.TaskGroup() as group:

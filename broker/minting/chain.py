@@ -314,4 +314,4 @@ def no_token(failures: Sequence[tuple[Row, MintFailed]], attempts: Sequence[Atte
 
 
 def _shape(row: Row) -> tuple[str, str]:
-    return row.strategy.name, row.dialect.name
+    return row.strategy.label, row.dialect.name

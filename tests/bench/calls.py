@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import BrowserType, async_playwright
+from playwright.async_api import Error as PlaywrightError
 
 from tests.bench.report import Bar, finish, percentile
 from tests.local.stack import Plan, Stack, started
@@ -51,7 +52,7 @@ async def attempt(chrome: BrowserType, stack: Stack, sentence: str) -> Outcome |
     """The outcome of one call; None when it did not come to an end."""
     try:
         return await call(chrome, stack, sentence)
-    except (AssertionError, TimeoutError) as exc:
+    except (AssertionError, TimeoutError, PlaywrightError) as exc:
         print(f"\n{sentence}: {exc}", file=sys.stderr)
         return None
 

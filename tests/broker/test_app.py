@@ -185,6 +185,7 @@ async def test_a_body_without_a_length_is_cut_off_too(broker):
         ({"status_code": 404, "text": "canary"}, 502, "mint-misconfigured", None),
         ({"status_code": 400, "json": {"error": {"message": "canary"}}}, 502, "mint-misconfigured", None),
         ({"status_code": 429, "headers": {"retry-after": "9"}, "text": "canary"}, 503, "mint-throttled", "9"),
+        ({"status_code": 429, "headers": {"retry-after": "0"}, "text": "canary"}, 503, "mint-throttled", "1"),
         ({"status_code": 503, "text": "canary"}, 503, "mint-unavailable", "2"),
         ({"status_code": 200, "text": "<html>canary</html>"}, 503, "mint-unavailable", "2"),
         ({"status_code": 200, "json": {"canary": 1}}, 503, "mint-unavailable", "2"),
@@ -239,6 +240,21 @@ async def test_the_trace_of_the_page_goes_through(broker):
 
 
 # Who may ask.
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("https://app.example.org", 200),
+        ("http://test", 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
+)
+async def test_where_nobody_signs_in_a_page_of_another_origin_gets_nothing(broker, azure, origin, status):
+    response = await broker.post("/realtime/token", headers={"Origin": origin} if origin else {})
+    assert response.status_code == status
 
 
 async def test_where_signing_in_is_required_nobody_gets_a_token_without_it(respx_mock):
@@ -343,6 +359,15 @@ async def test_the_page_comes_with_a_policy_that_names_whom_it_may_talk_to():
         assert f"connect-src 'self' {ENRICHMENT} {AZURE};" in policy
         assert "'unsafe-inline'" not in policy
         assert (await broker.get("/status")).status_code == 200
+
+
+async def test_only_the_page_is_served_and_the_api_keeps_its_manners():
+    async with running(create_app(settings(serve_page=True))) as broker:
+        assert (await broker.get("/main.js")).status_code == 200
+        for path in ("/package-lock.json", "/tsconfig.json", "/node_modules/x.js", "/../pyproject.toml"):
+            assert (await broker.get(path)).status_code == 404, path
+        assert (await broker.get("/realtime/token")).status_code == 405
+        assert (await broker.post("/nothing")).status_code == 404
 
 
 async def test_without_being_told_the_broker_serves_no_page(broker):

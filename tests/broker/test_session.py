@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.agents import REALTIME_VOICES, load_agents
-from broker.session import MEMORY_CHARACTERS, Transcription, TurnDetection, fenced, session_for
+from broker.session import (
+    FACT_CHARACTERS,
+    MEMORY_CHARACTERS,
+    Transcription,
+    TurnDetection,
+    fenced,
+    quotable,
+    session_for,
+)
 
 
 def test_every_agent_has_a_prompt_and_a_voice_that_realtime_knows():
@@ -41,14 +49,14 @@ def test_nothing_remembered_leaves_the_prompt_as_it_is():
 
 
 def test_what_is_remembered_stands_between_fences_as_quoted_data():
-    text = fenced(["likes tea", "lives in Paris"])
+    text = fenced(quotable(["likes tea", "lives in Paris"]))
     assert text.count("<memory>") == text.count("</memory>") == 1
     assert "- likes tea\n- lives in Paris\n</memory>" in text
 
 
 @given(st.lists(st.text(max_size=400), max_size=40))
 def test_no_fact_can_close_the_fence_or_grow_beyond_the_cap(facts):
-    text = fenced(facts)
+    text = fenced(quotable(facts))
     assert text.count("<memory>") == text.count("</memory>") == (1 if facts else 0)
     body = text.partition("<memory>\n")[2].rpartition("\n</memory>")[0]
     assert len(body) <= MEMORY_CHARACTERS
@@ -56,5 +64,11 @@ def test_no_fact_can_close_the_fence_or_grow_beyond_the_cap(facts):
 
 
 def test_control_text_is_stripped_from_a_fact():
-    assert "- a b c</" not in fenced(["a\x00b\u202ec"])
-    assert "- a b c\n" in fenced(["a\x00b\u202ec"])
+    assert quotable(["a\x00b\u202ec"]) == ("a b c",)
+
+
+def test_a_talkative_person_is_remembered_too():
+    kept = quotable(["x" * 5_000, *(f"fact {number}" for number in range(500))])
+    assert kept[0] == "x" * (FACT_CHARACTERS - 1) + "…"
+    assert kept[1:4] == ("fact 0", "fact 1", "fact 2")
+    assert len(fenced(kept)) < MEMORY_CHARACTERS + 400

@@ -10,14 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from broker.edge.startup import mistakes
-from broker.settings import Settings
 from tests.broker.build import KEY, settings
-
-
-@pytest.fixture(autouse=True)
-def _no_settings_of_this_machine(monkeypatch):
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def refused(**changed) -> list[str]:
@@ -57,6 +50,7 @@ def test_an_endpoint_in_any_usual_spelling_is_the_resource_s_origin(spelling):
         "ftp://res.openai.azure.com",
         "res.openai.azure.com",
         "https://",
+        "https://res.openai.azure.com:notaport",
     ],
 )
 def test_an_endpoint_that_could_leak_the_key_is_refused(endpoint):
@@ -110,6 +104,22 @@ def test_grants_that_must_outlive_a_restart_need_a_lasting_key():
 def test_a_signing_key_of_another_kind_is_refused_without_showing_it():
     (line,) = refused(grant_signing_key="-----BEGIN canary-----")
     assert line.startswith("GRANT_SIGNING_KEY: ")
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize("key", ["two words", "line\n", "clé", ""])
+def test_a_key_that_no_header_can_carry_is_refused(key):
+    with pytest.raises(ValidationError) as caught:
+        settings(azure_voicelive_key=key)
+    assert mistakes(caught.value)[0].startswith("AZURE_VOICELIVE_KEY: ")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a:notaport", "https://user:canary@a.example", "a.example", "ftp://a"]
+)
+def test_an_enrichment_address_that_browsers_could_not_use_is_refused(url):
+    (line,) = refused(enrichment_url=url)
+    assert line.startswith("ENRICHMENT_URL: ")
     assert "canary" not in line
 
 

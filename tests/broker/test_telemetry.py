@@ -44,9 +44,26 @@ def stumble():
 
 def test_a_library_s_traceback_is_frames_and_a_class_and_none_of_its_words(logged):
     (line,) = logged(stumble)
-    assert (line["event"], line["error"]) == ("Exception in ASGI application", "KeyError")
+    assert (line["event"], line["error"]) == ("uvicorn.error: error", "KeyError")
     assert line["frames"][0].endswith("stumble")
     assert "canary" not in json.dumps(line)
+
+
+def test_a_library_s_message_is_its_template_without_what_was_filled_in(logged):
+    (line,) = logged(lambda: logging.getLogger("uvicorn.error").info("%s accepted", "canary"))
+    assert line["event"] == "uvicorn.error: %s accepted"
+
+
+def test_a_library_s_error_is_only_who_logged_it(logged):
+    (line,) = logged(lambda: logging.getLogger("asyncio").error("Task exception: ValueError('canary')"))
+    assert line["event"] == "asyncio: error"
+    assert "canary" not in json.dumps(line)
+
+
+def test_of_a_group_of_errors_the_first_is_told(logged):
+    group = ExceptionGroup("delivery", [ExceptionGroup("inner", [KeyError("canary")])])
+    (line,) = logged(lambda: structlog.get_logger().error("delivery.died", exc_info=group))
+    assert line["error"] == "KeyError"
 
 
 def test_what_prints_requests_is_kept_quiet(logged):

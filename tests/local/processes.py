@@ -15,10 +15,21 @@ from typing import BinaryIO
 import httpx
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from broker.settings import Settings as BrokerSettings
+from enrichment.settings import Settings as EnrichmentSettings
+
 ROOT = Path(__file__).parent.parent.parent
 START_S = 20.0
 STOP_S = 12.0
 TAIL_LINES = 15
+
+# Every setting of either service, and what uvicorn reads by itself.
+SETTINGS = frozenset(
+    [
+        *(name.upper() for name in (BrokerSettings.model_fields | EnrichmentSettings.model_fields)),
+        "WEB_CONCURRENCY",
+    ]
+)
 
 
 class NotStarted(Exception):
@@ -61,11 +72,11 @@ class Running:
     async def answers(self) -> None:
         """Returns when the process answers. Raises `NotStarted` when it ends first or takes too long."""
         asking = AsyncRetrying(
-            retry=retry_if_exception_type(httpx.TransportError),
+            retry=retry_if_exception_type(httpx.HTTPError),
             wait=wait_fixed(0.05),
             stop=stop_after_delay(START_S),
         )
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(trust_env=False) as http:  # no proxy stands before this machine
             try:
                 await asking(self._ask, http)
             except RetryError as exc:
@@ -74,7 +85,7 @@ class Running:
     async def _ask(self, http: httpx.AsyncClient) -> None:
         if self.process.returncode is not None:
             raise NotStarted(f"{self.service.name} ended with {self.process.returncode}\n{self.tail()}")
-        await http.get(f"{self.url}{self.service.probe}")
+        (await http.get(f"{self.url}{self.service.probe}")).raise_for_status()
 
     async def stop(self) -> None:
         """Ask it to end, and insist when it does not."""
@@ -102,13 +113,18 @@ async def start(service: Service, logs: Path) -> Running:
             "-m",
             *service.arguments,
             cwd=ROOT,
-            env={**os.environ, **service.environment},
+            env={**machine_environment(), **service.environment},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
         )
     return Running(service, process, log)
+
+
+def machine_environment() -> dict[str, str]:
+    """What this shell says of the machine, without what it says of our services."""
+    return {name: value for name, value in os.environ.items() if name not in SETTINGS}
 
 
 def _sink(log: Path) -> BinaryIO:

@@ -68,7 +68,7 @@ class Plan:
     def _simulator(self) -> Service:
         port = self.simulator_port
         arguments = ["tests.simulator", "--port", str(port), "--key", SIMULATOR_KEY]
-        return Service("simulator", port, arguments, probe="/")
+        return Service("simulator", port, arguments)
 
     def _common(self) -> dict[str, str]:
         ports = [self.broker_port, *self.more_pages]

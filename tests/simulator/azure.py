@@ -162,6 +162,10 @@ async def close_after(held: Call, socket: WebSocket) -> None:
     await socket.close()
 
 
+async def alive(_request: Request) -> Response:
+    return JSONResponse({"status": "healthy"})
+
+
 async def anything_else(_request: Request) -> Response:
     raise refusals.not_found()
 
@@ -223,6 +227,7 @@ ROUTES = [
     Route("/openai/v1/realtime/calls", call, methods=["POST", "OPTIONS"], middleware=BROWSERS),
     Route("/openai/v1/realtime/calls/{call_id}/hangup", hang_up, methods=["POST"]),
     WebSocketRoute("/openai/v1/realtime", side_band),
+    Route("/health", alive),  # ours, for who starts it; Azure has none
     Route("/{path:path}", anything_else, methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
 ]
 

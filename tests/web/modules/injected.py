@@ -5,7 +5,7 @@ from __future__ import annotations
 # Azure's end of a call, in the page itself: real WebRTC, no server. `azure` scripts it and hears it.
 AZURE = """(() => {
   const network = window.fetch.bind(window);
-  const azure = (window.azure = { heard: [], refuse: 0, hold: null });
+  const azure = (window.azure = { heard: [], over: false, refuse: 0, hold: null });
   let channel;
   azure.say = (event) => channel.send(JSON.stringify(event));
   const gathered = (peer) => new Promise((done) => {
@@ -23,6 +23,7 @@ AZURE = """(() => {
     peer.ondatachannel = (event) => {
       channel = event.channel;
       azure.label = channel.label;
+      channel.onclose = () => (azure.over = true);
       channel.onmessage = ({ data }) => azure.heard.push(JSON.parse(data));
     };
     const voice = new AudioContext().createMediaStreamDestination().stream;

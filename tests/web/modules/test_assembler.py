@@ -124,6 +124,12 @@ async def test_words_that_come_after_all_are_still_released(bench):
     assert texts(await assemble(bench, *script)) == ["I was slow."]
 
 
+async def test_an_answer_that_is_slow_to_begin_was_not_interrupted(bench):
+    script = [added("A1", None, "assistant"), expire(10_002), delta("A1", "Well"), done("A1", "Well, now.")]
+    result = await assemble(bench, *script)
+    assert [(turn["text"], turn["interrupted"]) for turn in result["turns"]] == [("Well, now.", False)]
+
+
 async def test_a_person_may_speak_for_minutes(bench):
     result = await assemble(bench, started("U1"), expire(600_000))
     assert [line["state"] for line in result["lines"]] == ["partial"]

@@ -224,6 +224,17 @@ async def test_a_browser_without_storage_still_sends(blank, services):
     assert (await becomes(blank, "t1", "saved"))["waiting"] == 0
 
 
+async def test_a_database_that_never_answers_does_not_stop_the_page(blank, services):
+    await blank.clock.install()
+    await blank.evaluate("() => { IDBFactory.prototype.open = () => ((window.asked = true), {}) }")
+    opening = asyncio.ensure_future(open_outbox(blank, services))
+    await blank.evaluate("until(() => window.asked, 'the database to be asked')")
+    await blank.clock.fast_forward(3_000)
+    await asyncio.wait_for(opening, 5)
+    await blank.evaluate(ADD, ["t1"])
+    await becomes(blank, "t1", "saved")
+
+
 async def test_two_tabs_do_not_send_the_same_turns(blank, context, services):
     services.closed = True
     await open_outbox(blank, services)

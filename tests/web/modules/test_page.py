@@ -41,6 +41,7 @@ async def test_a_busy_broker_is_told_as_cause_and_advice_with_a_countdown(page, 
     assert "secret upstream words" not in await problem.inner_text()
     await expect(page.locator("#retry")).to_be_disabled()
     await expect(page.locator("#retry")).to_have_text("Try again in 8 s")
+    assert await page.locator("[role=alert] button").count() == 0  # or every second would be read aloud
     await is_in(page, "ready")
 
     services.token_problem = None
@@ -59,6 +60,40 @@ async def test_memory_failing_looks_different_from_voice_failing(page, services)
     await expect(page.locator("#memory")).to_have_attribute("data-state", "delayed")
     await expect(page.locator("#problem")).to_be_hidden()
     await is_in(page, "listening")
+
+
+async def test_a_problem_fits_a_small_phone_and_trying_again_keeps_the_keyboard_in_the_page(page, services):
+    services.token_problem = {
+        "type": "x",
+        "title": "x",
+        "status": 503,
+        "retryable": True,
+        "trace_id": "f" * 32,
+    }
+    await page.set_viewport_size({"width": 320, "height": 568})
+    await page.click("#start")
+    await expect(page.locator("#problem")).to_contain_text("f" * 32)
+    assert await page.evaluate("document.documentElement.scrollWidth") == 320
+    services.token_problem = None
+    await page.press("#retry", "Enter")
+    await is_in(page, "listening")
+    await expect(page.locator("#start")).to_be_focused()
+
+
+async def test_what_is_said_is_in_sight_however_much_was_said_earlier(page, services):
+    await start(page)  # gives this tab its session
+    past = {"role": "assistant", "content": "Long ago. " * 20, "agent_id": "elena", "delivered": True}
+    past |= {"spoken_at": "2026-11-20T08:00:00Z", "interrupted": True}
+    services.episode = [past | {"turn_id": f"P{n}"} for n in range(30)]
+    await page.reload()
+    last = page.locator("#earlier [data-turn-id=P29]")
+    await expect(last).to_be_in_viewport()
+    await expect(last).to_have_attribute("data-state", "interrupted")
+
+    await page.evaluate("scrollTo(0, 0)")
+    await start(page)
+    await says(page, added("A1", None, "assistant"), done("A1", "Hello."))
+    await expect(page.locator("#transcript [data-turn-id=A1]")).to_be_in_viewport()
 
 
 async def test_a_browser_that_will_not_play_by_itself_is_given_a_tap(page):

@@ -1,0 +1,58 @@
+"""What operators see, and what no log shows."""
+
+from __future__ import annotations
+
+import asyncio
+
+from broker.edge.telemetry import configure_logging
+from enrichment.memory.port import Rejected
+from tests.enrichment.build import FakeMemory
+from tests.enrichment.service import (
+    grant,
+    said,
+    service,
+    unready,
+)
+from tests.waiting import until
+
+
+async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
+    memory = FakeMemory(Rejected("u1", "too long"))
+    async with service(tmp_path, memory=memory) as client:
+        await client.post("/memory/enrich", json={"grant": grant(), "turns": [said("u1"), said("u2")]})
+        async with asyncio.timeout(5):
+            await memory.arrived.get()
+        assert (await client.get("/status")).json() == {
+            "pending": 0,
+            "parked": 1,
+            "oldest_s": 0.0,
+            "delivering": True,
+            "memory": "fake",
+            "last_error": "Rejected",
+        }
+
+
+async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys):
+    memory = FakeMemory(KeyError("bug"))
+    async with service(tmp_path, memory=memory) as client:
+        assert (await client.get("/ready")).status_code == 200
+        await client.post("/memory/enrich", json={"grant": grant(), "turns": [said("u1")]})
+        await until(lambda: unready(client))
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/status")).json()["delivering"] is False
+
+
+async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
+    configure_logging("DEBUG")
+    compact = grant()
+    memory = FakeMemory(KeyError("canary bug"), Rejected("u1", "reason"))
+    async with service(tmp_path, memory=memory) as client:
+        body = {"grant": compact, "turns": [said("u1", "a canary sentence"), said("u2", "canary" * 2000)]}
+        await client.post("/memory/enrich", json=body)
+        await client.post("/memory/enrich", json={"text": ["canary"]})
+        await until(lambda: unready(client))
+    logged = "".join(capfd.readouterr())
+    assert "turns.accepted" in logged
+    assert "delivery.died" in logged
+    assert "canary" not in logged
+    assert compact not in logged
