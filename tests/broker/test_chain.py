@@ -97,7 +97,7 @@ def test_an_unknown_route_moves_to_the_next_shape_and_is_not_asked_again():
     async def main():
         chain, upstream = minting(
             A,
-            behaviour=lambda row, _: token(row) if row.strategy.label == "unified" else Verdict.NO_SUCH_ROUTE,,
+            behaviour=lambda row, _: token(row) if row.strategy.label == "unified" else Verdict.NO_SUCH_ROUTE,
         )
         for _ in range(3):
             await chain.mint(SPEC)

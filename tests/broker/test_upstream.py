@@ -47,7 +47,10 @@ async def speaking(answer: bytes):
 
 @pytest.mark.parametrize("answer", RUBBISH.values(), ids=RUBBISH.keys())
 async def test_an_azure_that_speaks_rubbish_is_a_problem_and_no_bug(answer):
-    async with speaking(answer) as url, running(create_app(settings(azure_voicelive_endpoint=url))) as broker:
+    async with (
+        speaking(answer) as url,
+        running(create_app(settings(azure_voicelive_endpoint=url), probing=False)) as broker,
+    ):
         response = await broker.post("/realtime/token")
     assert response.status_code in {502, 503, 504}
     assert response.json()["type"].startswith("urn:voicelive:problem:mint-")
@@ -57,7 +60,7 @@ async def test_an_azure_that_speaks_rubbish_is_a_problem_and_no_bug(answer):
 async def test_a_memory_that_speaks_rubbish_is_a_miss_and_no_problem(answer):
     token = b'{"value": "ek_1", "expires_at": %d}'
     async with speaking(answer) as memory, minting(token) as azure:
-        app = create_app(settings(azure_voicelive_endpoint=azure, enrichment_url=memory))
+        app = create_app(settings(azure_voicelive_endpoint=azure, enrichment_url=memory), probing=False)
         async with running(app) as broker:
             response = await broker.post("/realtime/token")
     assert response.status_code == 200

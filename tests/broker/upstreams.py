@@ -49,6 +49,8 @@ class Upstream:
         said = self.behaviour(row, now)
         if said is None:
             await asyncio.Event().wait()
+        if isinstance(said, MintFailed) and said.verdict is Verdict.THROTTLED:
+            raise said  # who counts requests refuses them at the door
         await asyncio.sleep(self.latency_s())
         if isinstance(said, MintFailed):
             raise said
