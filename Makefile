@@ -6,6 +6,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
+ARGS ?=
 TSC := web/node_modules/.bin/tsc
 
 .PHONY: help
@@ -47,6 +48,10 @@ bench-mint: $(INSTALLED) ## Measure what the broker adds to a mint
 bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one back from memory
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.bench.calls
+
+.PHONY: bench-faults
+bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
+	@$(PY) -m tests.bench.faults $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock
