@@ -6,14 +6,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from httpx_aiohttp import AiohttpTransport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from broker.agents import DEFAULT_AGENT, load_agents
+from broker.agents import load_agents
 from broker.edge.background import background
 from broker.edge.callers import callers_for
 from broker.edge.grants import GrantSigner, load_signing_key
@@ -29,14 +27,19 @@ from broker.opening import LiveSessions, NotConfigured, Opening
 from broker.page import page_headers, page_routes
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
-from broker.session import SessionSpec, session_for
 from broker.settings import Settings
 from broker.upstream import Upstream
-from broker.wiring import domains_of, identity_of, transcription_of, turn_detection_of
+from broker.wiring import (
+    ANSWER_S,
+    domains_of,
+    http_client,
+    identity_of,
+    nobody_s_session,
+    transcription_of,
+    turn_detection_of,
+)
 
 CONNECT_S = 1.0
-ANSWER_S = 2.0
-CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownAgent: ProblemType("unknown-agent", 404, "There is no such agent"),
@@ -56,9 +59,9 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with _client() as azure, _client() as enrichment, identity_of(settings) as identity:
+        async with _transport() as azure, _transport() as enrichment, identity_of(settings) as identity:
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
-            canary = Canary(chain, _probe(settings)) if chain else None
+            canary = Canary(chain, nobody_s_session(settings)) if chain else None
             work = background(
                 identity=identity.keep_fresh() if identity else None,
                 canary=canary.run() if canary and probing else None,
@@ -80,9 +83,9 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
     return Traced(with_cors)
 
 
-def _client() -> httpx.AsyncClient:
+def _transport() -> httpx.AsyncBaseTransport:
     # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
+    return AiohttpTransport(limits=CONNECTIONS)
 
 
 def _state(
@@ -130,13 +133,6 @@ def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> Mi
         return None
     ask = Asking(azure, filtered=settings.webrtc_filter)
     return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic)
-
-
-def _probe(settings: Settings) -> SessionSpec:
-    """What the canary asks for: a session like a caller's, with nobody's memory in it."""
-    agent = load_agents(settings.azure_voicelive_voice)[DEFAULT_AGENT]
-    detection, transcription = turn_detection_of(settings), transcription_of(settings)
-    return session_for(agent, [], turn_detection=detection, transcription=transcription)
 
 
 def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:

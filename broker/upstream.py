@@ -1,7 +1,7 @@
 """Asking an upstream over HTTP: a prepared address, explicit timeouts, a bounded answer, no redirects.
 
-Requests are built here and not by httpx's client: merging its defaults into every request and parsing the
-address again cost more than everything else a mint does.
+The request goes to httpx's transport without its client: what the client adds (cookies, defaults merged into
+every request, the address parsed again) is of no use here and cost a third of a mint's CPU.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import aiohttp
 import httpx
@@ -46,10 +47,10 @@ class Answer:
 
 
 class Upstream:
-    """One upstream behind one shared client. Times are in seconds."""
+    """One upstream behind one shared transport and its pool. Times are in seconds."""
 
-    def __init__(self, http: httpx.AsyncClient, *, connect_s: float, answer_s: float) -> None:
-        self._http = http
+    def __init__(self, transport: httpx.AsyncBaseTransport, *, connect_s: float, answer_s: float) -> None:
+        self._transport = transport
         self._extensions = {"timeout": httpx.Timeout(answer_s, connect=connect_s).as_dict()}
 
     async def ask(
@@ -59,7 +60,7 @@ class Upstream:
         plain = {"Accept-Encoding": "identity", **headers}
         request = httpx.Request(method, url, headers=plain, content=content, extensions=self._extensions)
         try:
-            response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+            response = await self._transport.handle_async_request(request)
             try:
                 return Answer(response.status_code, response.headers, await _read_capped(response))
             finally:
@@ -82,8 +83,10 @@ def _is_insecure(exc: Exception) -> bool:
 
 
 async def _read_capped(response: httpx.Response) -> bytes:
+    """The body as it came: nobody asked for a coded one."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    stream = cast(httpx.AsyncByteStream, response.stream)
+    async for chunk in stream:
         body += chunk
         if len(body) > ANSWER_BYTES:
             raise AnswerTooLarge

@@ -6,21 +6,33 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import httpx
 import structlog
 from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
+from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
+from broker.agents import DEFAULT_AGENT, load_agents
 from broker.edge.settings import Environment
 from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
 from broker.minting.domains import Domain
-from broker.session import Transcription, TurnDetection
+from broker.session import SessionSpec, Transcription, TurnDetection, session_for
 from broker.settings import Settings
 
 # A misconfigured identity endpoint accepts and never answers; the SDK's defaults then wait for minutes.
 # Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
 IMPATIENT: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
 
+ANSWER_S = 2.0
+CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
+
 log = structlog.get_logger(__name__)
+
+
+def http_client() -> httpx.AsyncClient:
+    """The one kind of HTTP client that the broker opens."""
+    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
+    return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
 
 
 def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:
@@ -65,21 +77,25 @@ def _credentials(
 @asynccontextmanager
 async def identity_of(settings: Settings) -> AsyncIterator[Identity | None]:
     """The configured Entra identity, its SDK client open; None when there is none."""
+    async with token_source_of(settings) as source:
+        yield None if source is None else Identity(source, scope=settings.azure_voicelive_scope)
+
+
+@asynccontextmanager
+async def token_source_of(settings: Settings) -> AsyncIterator[TokenSource | None]:
+    """Where the configured identity gets its access tokens from; None when there is none."""
     async with AsyncExitStack() as stack:
-        source: TokenSource
         match settings.azure_voicelive_identity:
             case "managed":
-                source = await stack.enter_async_context(
+                yield await stack.enter_async_context(
                     ManagedIdentityCredential(client_id=settings.azure_client_id, **IMPATIENT)
                 )
             case "service-principal":
-                source = await stack.enter_async_context(_service_principal(settings))
+                yield await stack.enter_async_context(_service_principal(settings))
             case "cli":
-                source = await stack.enter_async_context(AzureCliCredential())
+                yield await stack.enter_async_context(AzureCliCredential())
             case _:
                 yield None
-                return
-        yield Identity(source, scope=settings.azure_voicelive_scope)
 
 
 def _service_principal(settings: Settings) -> ClientSecretCredential:
@@ -87,6 +103,13 @@ def _service_principal(settings: Settings) -> ClientSecretCredential:
     return ClientSecretCredential(
         settings.azure_tenant_id or "", settings.azure_client_id or "", secret, **IMPATIENT
     )
+
+
+def nobody_s_session(settings: Settings) -> SessionSpec:
+    """What a probe asks for: a session like a caller's, with nobody's memory in it."""
+    agent = load_agents(settings.azure_voicelive_voice)[DEFAULT_AGENT]
+    detection, transcription = turn_detection_of(settings), transcription_of(settings)
+    return session_for(agent, [], turn_detection=detection, transcription=transcription)
 
 
 def turn_detection_of(settings: Settings) -> TurnDetection:

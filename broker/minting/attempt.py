@@ -47,7 +47,7 @@ class Asking:
         return EphemeralToken(
             value=value,
             expires_at=expires_at,
-            endpoint=row.domain.endpoint_of(row.strategy.host),
+            endpoint=row.endpoint,
             calls_url=row.calls_url(filtered=self._filtered),
             model=row.domain.model,
             strategy=row.strategy.label,

@@ -100,9 +100,9 @@ class MintChain:
             race.abandon()
 
     async def _run(self, race: Race) -> EphemeralToken:
-        if not self.health.in_order(Standing.READY):
+        if not self.health.is_any_ready():
             await self._wait_out_throttling()
-        if self.health.in_order(Standing.READY):
+        if self.health.is_any_ready():
             return await race.run()
         return await self._panic(race)
 
@@ -245,10 +245,12 @@ class Race:
         return True
 
     def _next(self) -> Row | None:
+        if not self.tried and (winner := self.chain.health.last_winner()) is not None:
+            return winner
         ready = self.chain.health.in_order(Standing.READY, without=self.tried)
         dark = {row.domain.name for row, exc in self.failures if MEANINGS[exc.verdict].elsewhere}
-        shapes = {_shape(row) for row, exc in self.failures if exc.verdict is Verdict.SESSION_REFUSED}
-        ready = [row for row in ready if _shape(row) not in shapes]
+        shapes = {row.shape for row, exc in self.failures if exc.verdict is Verdict.SESSION_REFUSED}
+        ready = [row for row in ready if row.shape not in shapes]
         return min(ready, key=lambda row: row.domain.name in dark, default=None)
 
     def _worth_repeating(self) -> Row | None:
@@ -291,7 +293,7 @@ class Race:
 
     def _is_hopeless(self) -> bool:
         """Two shapes of endpoint agree that our session is wrong: no third will see it otherwise."""
-        refused = {_shape(row) for row, exc in self.failures if exc.verdict is Verdict.SESSION_REFUSED}
+        refused = {row.shape for row, exc in self.failures if exc.verdict is Verdict.SESSION_REFUSED}
         return len(refused) >= 2
 
 
@@ -311,7 +313,3 @@ def no_token(failures: Sequence[tuple[Row, MintFailed]], attempts: Sequence[Atte
     if verdicts == {Verdict.TIMEOUT}:
         return OutOfTime(attempts, retry_after_s=2.0)
     return Unavailable(attempts, retry_after_s=max(waits, default=2.0))
-
-
-def _shape(row: Row) -> tuple[str, str]:
-    return row.strategy.label, row.dialect.name

@@ -38,6 +38,7 @@ class Block:
     times: int
 
 
+CONDEMNED = (Scope.ROW, Scope.CREDENTIAL, Scope.DOMAIN)
 NO_BLOCK = Block(0.0, Verdict.UNKNOWN, 0)
 
 
@@ -66,6 +67,8 @@ class Health:
         self._now = now
         self._breakers = {row: Breaker(jitter) for row in rows}
         self._domains = {row.domain.name: Breaker(jitter) for row in rows}
+        self._keys = {row: tuple(_key(row, scope) for scope in CONDEMNED) for row in rows}
+        self._place = {row: place for place, row in enumerate(rows)}
         self._blocks: dict[tuple[str, ...], Block] = {}
         self._records = {row: Record() for row in rows}
         self._winner: Row | None = None
@@ -75,7 +78,7 @@ class Health:
 
     def standing(self, row: Row) -> Standing:
         now = self._now()
-        if any(self._blocks.get(key, NO_BLOCK).until > now for key in _keys(row)):
+        if self._blocks and any(self._blocks.get(key, NO_BLOCK).until > now for key in self._keys[row]):
             return Standing.HELD
         breakers = self._breakers_of(row)
         if all(breaker.is_closed() for breaker in breakers):
@@ -92,15 +95,31 @@ class Health:
         rows = [row for row in self.rows if row not in without and self.standing(row) is standing]
         return sorted(rows, key=self._rank)
 
+    def is_any_ready(self) -> bool:
+        return self.last_winner() is not None or any(
+            self.standing(row) is Standing.READY for row in self.rows
+        )
+
+    def last_winner(self) -> Row | None:
+        """Who minted last, when nothing speaks against asking it again: almost always the answer."""
+        row = self._winner
+        if (
+            row is None
+            or self._breakers[row].score < HEALTHY_SCORE
+            or self.standing(row) is not Standing.READY
+        ):
+            return None
+        return row
+
     def _rank(self, row: Row) -> tuple[bool, float, int]:
         score = self._breakers[row].score
         is_first = row is self._winner and score >= HEALTHY_SCORE
-        return (not is_first, -round(score, 1), self.rows.index(row))
+        return (not is_first, -round(score, 1), self._place[row])
 
     def least_bad(self) -> list[Row]:
         """Held rows that a caller may still try when nothing else is left; never one that is throttled."""
         rows = [row for row in self.rows if not self._is_throttled(row)]
-        return sorted(rows, key=lambda row: (self.free_at(row), self.rows.index(row)))
+        return sorted(rows, key=lambda row: (self.free_at(row), self._place[row]))
 
     def _is_throttled(self, row: Row) -> bool:
         block = self._blocks.get(_domain_key(row), NO_BLOCK)
@@ -108,7 +127,7 @@ class Health:
 
     def free_at(self, row: Row) -> float:
         """When nothing keeps the row from being asked any more."""
-        blocks = [self._blocks.get(key, NO_BLOCK).until for key in _keys(row)]
+        blocks = [self._blocks.get(key, NO_BLOCK).until for key in self._keys[row]]
         return max([*blocks, *(breaker.open_until or 0.0 for breaker in self._breakers_of(row))])
 
     def free_in_s(self) -> float:
@@ -118,21 +137,22 @@ class Health:
     def blocked_by(self, row: Row) -> Verdict | None:
         """Why the row is held, when it is more than its own breaker."""
         now = self._now()
-        blocks = [block for key in _keys(row) if (block := self._blocks.get(key, NO_BLOCK)).until > now]
+        blocks = [block for key in self._keys[row] if (block := self._blocks.get(key, NO_BLOCK)).until > now]
         return max(blocks, key=lambda block: block.until).verdict if blocks else None
 
     def succeeded(self, row: Row) -> None:
         for breaker in self._breakers_of(row):
             breaker.succeeded(self._now())
-        for key in _keys(row):
-            self._blocks.pop(key, None)
+        if self._blocks:
+            for key in self._keys[row]:
+                self._blocks.pop(key, None)
         self._records[row] = self._records[row].after(self._now(), None, 200)
         if self._may_come_back(row):
             self._winner = row
 
     def _may_come_back(self, row: Row) -> bool:
         """Whether a row that stands before the winner in the list has been well for long enough."""
-        if self._winner is None or self.rows.index(row) >= self.rows.index(self._winner):
+        if self._winner is None or self._place[row] >= self._place[self._winner]:
             return False
         return self._breakers[row].is_steady(FAIL_BACK_CALLS, FAIL_BACK_SCORE)
 
@@ -195,10 +215,6 @@ class Health:
     def minted_only_without_transcription(self, row: Row) -> None:
         """A row answered 500 with the transcription and minted without it: that is no accident."""
         self.refuses(row, Part.TRANSCRIPTION)
-
-
-def _keys(row: Row) -> tuple[tuple[str, ...], ...]:
-    return (_key(row, Scope.ROW), _key(row, Scope.CREDENTIAL), _domain_key(row))
 
 
 def _domain_key(row: Row) -> tuple[str, ...]:

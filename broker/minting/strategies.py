@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any, Protocol
 
 from broker.minting.credentials import Credential
@@ -119,7 +120,7 @@ class Dated:
         return Ga().session_update(spec, omitted)  # the call itself speaks GA
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One way to mint, asked once per attempt. Two rows are never equal: each has a health of its own."""
 
@@ -128,20 +129,26 @@ class Row:
     dialect: Dialect
     credential: Credential
 
-    @property
+    @cached_property
     def name(self) -> str:
         parts = (self.domain.name, self.strategy.label, self.dialect.name, self.credential.name)
         return "/".join(parts)
 
-    @property
+    @cached_property
+    def endpoint(self) -> str:
+        return self.domain.endpoint_of(self.strategy.host)
+
+    @cached_property
     def mint_url(self) -> str:
-        endpoint = self.domain.endpoint_of(self.strategy.host)
-        return endpoint + self.dialect.mint_path(self.strategy, self.domain)
+        return self.endpoint + self.dialect.mint_path(self.strategy, self.domain)
+
+    @cached_property
+    def shape(self) -> tuple[str, str]:
+        return self.strategy.label, self.dialect.name
 
     def calls_url(self, *, filtered: bool) -> str:
         """Where the browser posts its SDP. Filtered: the prompt is kept from the browser's event channel."""
-        endpoint = self.domain.endpoint_of(self.strategy.host)
-        return f"{endpoint}/openai/v1/realtime/calls" + ("?webrtcfilter=on" if filtered else "")
+        return f"{self.endpoint}/openai/v1/realtime/calls" + ("?webrtcfilter=on" if filtered else "")
 
     def headers(self) -> dict[str, str]:
         """What proves that we may mint. Raises `NotReady` when the credential has nothing to show yet."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
 from broker.minting.attempt import Asking, retry_after_s, unix_seconds
@@ -27,8 +28,8 @@ def clock():
 
 @pytest.fixture
 async def ask(clock):
-    async with httpx.AsyncClient() as http:
-        yield Asking(Upstream(http, connect_s=1, answer_s=2), filtered=True, now=clock)
+    async with AiohttpTransport() as transport:
+        yield Asking(Upstream(transport, connect_s=1, answer_s=2), filtered=True, now=clock)
 
 
 def minted(clock, **changed):
