@@ -30,9 +30,8 @@ from broker.routes import ROUTES, State, UnknownAgent
 from broker.settings import Settings
 from broker.upstream import Upstream
 from broker.wiring import (
-    ANSWER_S,
     domains_of,
-    http_client,
+    http_transport,
     identity_of,
     nobody_s_session,
     transcription_of,
@@ -40,6 +39,7 @@ from broker.wiring import (
 )
 
 CONNECT_S = 1.0
+ANSWER_S = 2.0
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownAgent: ProblemType("unknown-agent", 404, "There is no such agent"),
@@ -59,7 +59,11 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with _transport() as azure, _transport() as enrichment, identity_of(settings) as identity:
+        async with (
+            http_transport() as azure,
+            http_transport() as enrichment,
+            identity_of(settings) as identity,
+        ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
             work = background(
@@ -81,11 +85,6 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
         expose_headers=["Retry-After", "X-Trace-Id"],
     )
     return Traced(with_cors)
-
-
-def _transport() -> httpx.AsyncBaseTransport:
-    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    return AiohttpTransport(limits=CONNECTIONS)
 
 
 def _state(

@@ -23,16 +23,15 @@ from broker.settings import Settings
 # Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
 IMPATIENT: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
 
-ANSWER_S = 2.0
 CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
 
 log = structlog.get_logger(__name__)
 
 
-def http_client() -> httpx.AsyncClient:
-    """The one kind of HTTP client that the broker opens."""
+def http_transport() -> httpx.AsyncBaseTransport:
+    """What the broker speaks HTTP with; it is open inside ``async with``."""
     # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
+    return AiohttpTransport(limits=CONNECTIONS)
 
 
 def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:
