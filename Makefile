@@ -41,7 +41,7 @@ fmt: $(INSTALLED) ## Format Python and apply the safe lint fixes
 bench: bench-mint bench-calls ## Run every benchmark; results go to .bench/
 
 .PHONY: bench-mint
-bench-mint: $(INSTALLED) ## Measure what the broker adds to a mint
+bench-mint: $(INSTALLED) ## Measure what a mint costs, beside a floor and the peers, which it fetches (6 minutes)
 	@$(PY) -m tests.bench.mint
 
 .PHONY: bench-calls
