@@ -53,10 +53,12 @@ def test_faults_begin_and_end_within_the_run(mix, is_drill):
 
 
 def test_a_day_keeps_the_share_of_each_fault():
-    windows = Schedule(mix_named("M3"), 1, 864.0).windows
-    assert len(windows) == 6
-    assert sum(window.end_s - window.begin_s for window in windows) == pytest.approx(864.0 * 30 / (24 * 60))
-    assert all(earlier.end_s <= later.begin_s for earlier, later in pairwise(windows))
+    for length_s, times in ((100.0, 1), (600.0, 2), (8640.0, 6)):
+        windows = Schedule(mix_named("M3"), 1, length_s).windows
+        lasted_s = sum(window.end_s - window.begin_s for window in windows)
+        assert lasted_s == pytest.approx(length_s * 30 / (24 * 60))
+        assert len(windows) == times
+        assert all(earlier.end_s <= later.begin_s for earlier, later in pairwise(windows))
 
 
 def test_a_fault_decides_only_while_it_lasts_and_where_it_is():

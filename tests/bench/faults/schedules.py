@@ -1,7 +1,9 @@
 """When the faults of a mix happen. Pure: the same seed, mix and length give the same windows, on any machine.
 
-The day of 24 hours is mapped on the length of a run, so that each fault keeps its share of the time; how long
-an answer takes is never scaled. A drill is for short runs: every fault once, for a good part of the run.
+The day of 24 hours is mapped on the length of a run, so that each fault keeps its share of the time. How long
+an answer takes is never scaled, nor is Retry-After, nor the time that a breaker stays open: therefore windows
+of one fault are put together until each lasts some seconds, or what follows on faults would fill the day. A
+drill is for short runs: every fault once, for a good part of the run.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from tests.bench.faults.mixes import Fault, Mix, Outbreak
 DAY_HOURS = 24.0
 DRILL_SHARE = 0.15  # of the run, for each fault of a drill
 DRILL_FROM, DRILL_TO = 0.15, 0.6  # where in the run it may begin
+SHORTEST_S = 5.0  # of a window, where the fault's share of the day allows
 CONTROL_DRILL = 0.15, 0.6  # begin and length of a fault whose hour is fixed
 
 
@@ -56,29 +59,28 @@ class Schedule:
         return f"24 h in {self.length_s:g} s: 1 s of the run is {24 * 3600 / self.length_s:.0f} s of the day"
 
     def _windows_of(self, outbreak: Outbreak, dice: random.Random) -> list[Window]:
-        begins = self._begins(outbreak, dice)
-        lasts_s = self._lasts_s(outbreak)
+        place = self._drill if self.is_drill else self._day
         return [
-            Window(outbreak.fault, domain, begin_s, begin_s + lasts_s)
-            for begin_s in begins
+            Window(outbreak.fault, domain, begin_s, end_s)
+            for begin_s, end_s in place(outbreak, dice)
             for domain in outbreak.domains
         ]
 
-    def _lasts_s(self, outbreak: Outbreak) -> float:
-        if not self.is_drill:
-            return outbreak.minutes / 60 / DAY_HOURS * self.length_s
-        share = DRILL_SHARE if outbreak.at_hour is None else CONTROL_DRILL[1]
-        return share * self.length_s
-
-    def _begins(self, outbreak: Outbreak, dice: random.Random) -> list[float]:
+    def _drill(self, outbreak: Outbreak, dice: random.Random) -> list[tuple[float, float]]:
+        begin, share = dice.uniform(DRILL_FROM, DRILL_TO), DRILL_SHARE
         if outbreak.at_hour is not None:
-            share = CONTROL_DRILL[0] if self.is_drill else outbreak.at_hour / DAY_HOURS
-            return [share * self.length_s]
-        if self.is_drill:
-            return [dice.uniform(DRILL_FROM, DRILL_TO) * self.length_s]
-        part_s = self.length_s / outbreak.times
-        room_s = max(0.0, part_s - self._lasts_s(outbreak))
-        return [number * part_s + dice.uniform(0, room_s) for number in range(outbreak.times)]
+            begin, share = CONTROL_DRILL
+        return [(begin * self.length_s, (begin + share) * self.length_s)]
+
+    def _day(self, outbreak: Outbreak, dice: random.Random) -> list[tuple[float, float]]:
+        together_s = outbreak.times * outbreak.minutes / 60 / DAY_HOURS * self.length_s
+        if outbreak.at_hour is not None:
+            begin_s = outbreak.at_hour / DAY_HOURS * self.length_s
+            return [(begin_s, begin_s + together_s)]
+        times = min(outbreak.times, max(1, int(together_s / SHORTEST_S)))
+        part_s, lasts_s = self.length_s / times, together_s / times
+        begins = [number * part_s + dice.uniform(0, part_s - lasts_s) for number in range(times)]
+        return [(begin_s, begin_s + lasts_s) for begin_s in begins]
 
 
 def active(windows: Sequence[Window], domain: str, at_s: float) -> frozenset[Fault]:
