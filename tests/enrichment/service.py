@@ -56,10 +56,6 @@ async def delivered(client, session_id, count, headers=None):
     return await until(complete)
 
 
-async def unready(client):
-    return (await client.get("/ready")).status_code == 503
-
-
 def problem(response, status, name):
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"

@@ -6,14 +6,22 @@ import asyncio
 
 from broker.edge.telemetry import configure_logging
 from enrichment.memory.port import Rejected
+from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import FakeMemory
 from tests.enrichment.service import (
     grant,
     said,
     service,
-    unready,
 )
 from tests.waiting import until
+
+
+async def last_error(client):
+    return (await client.get("/status")).json()["last_error"]
+
+
+async def unready(client):
+    return (await client.get("/ready")).status_code == 503
 
 
 async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
@@ -32,14 +40,37 @@ async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
         }
 
 
-async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys):
+async def test_a_bug_in_a_memory_is_told_and_the_delivery_lives(tmp_path, keys):
     memory = FakeMemory(KeyError("bug"))
     async with service(tmp_path, memory=memory) as client:
-        assert (await client.get("/ready")).status_code == 200
         await client.post("/memory/enrich", json={"grant": grant(), "turns": [said("u1")]})
+        await until(lambda: last_error(client))
+        status = (await client.get("/status")).json()
+        assert (status["last_error"], status["delivering"], status["pending"]) == ("KeyError", True, 1)
+        assert (await client.get("/ready")).status_code == 200
+        await client.post("/memory/enrich", json={"grant": grant(session_id="s-2"), "turns": [said("u2")]})
+        async with asyncio.timeout(5):
+            assert await memory.arrived.get() == "u2"
+
+
+async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkeypatch, capfd):
+    configure_logging("DEBUG")
+
+    async def claim(_outbox):
+        await go_wrong.wait()
+        raise KeyError("canary bug")
+
+    go_wrong = asyncio.Event()
+    monkeypatch.setattr(SqliteOutbox, "claim", claim)
+    async with service(tmp_path) as client:
+        assert (await client.get("/ready")).status_code == 200
+        go_wrong.set()
         await until(lambda: unready(client))
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/status")).json()["delivering"] is False
+    logged = "".join(capfd.readouterr())
+    assert "delivery.died" in logged
+    assert "canary" not in logged
 
 
 async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
@@ -50,9 +81,9 @@ async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
         body = {"grant": compact, "turns": [said("u1", "a canary sentence"), said("u2", "canary" * 2000)]}
         await client.post("/memory/enrich", json=body)
         await client.post("/memory/enrich", json={"text": ["canary"]})
-        await until(lambda: unready(client))
+        await until(lambda: last_error(client))
     logged = "".join(capfd.readouterr())
     assert "turns.accepted" in logged
-    assert "delivery.died" in logged
+    assert "memory.broke" in logged
     assert "canary" not in logged
     assert compact not in logged
