@@ -14,12 +14,13 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from broker.edge.bodies import JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SessionId
+from broker.edge.problems import NotAllowed
 from broker.edge.telemetry import trace_id_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.memory.port import Memory
 from enrichment.outbox.port import Outbox
-from enrichment.reading import Reading
+from enrichment.reading import Reading, UnknownEpisode
 from enrichment.turns import BATCH, BODY_BYTES, SINGLE, TOLD, Post, from_batch, from_single, from_told
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -77,6 +78,8 @@ async def _accept(request: Request[State], post: Post) -> Response:
 
 async def list_episodes(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
+    if reader.session_id is not None:
+        raise NotAllowed("a grant is for one session")
     episodes = await request.state["reading"].episodes(reader.person, limit=MOST_EPISODES)
     return JSONResponse({"episodes": episodes}, headers=NO_STORE)
 
@@ -84,6 +87,8 @@ async def list_episodes(request: Request[State]) -> Response:
 async def read_episode(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
     session_id = request.path_params["session_id"]
+    if not reader.may_read(session_id):
+        raise UnknownEpisode
     episode = await request.state["reading"].episode(reader.person, session_id)
     return JSONResponse(episode, headers=NO_STORE)
 
@@ -93,6 +98,8 @@ async def read_context(request: Request[State]) -> Response:
     session_id = request.query_params.get("session_id", reader.session_id)
     if session_id is not None:
         parse(SESSION, TEXT.dump_json(session_id))
+        if not reader.may_read(session_id):
+            raise NotAllowed("the grant is for another session")
     return JSONResponse(await request.state["reading"].context(reader.person, session_id), headers=NO_STORE)
 
 

@@ -40,6 +40,10 @@ def as_person(name):
     return {"Authorization": f"Bearer dev_{name}_analyst"}
 
 
+def as_bearer(credential):
+    return {"Authorization": f"Bearer {credential}"}
+
+
 async def transcript(client, session_id, headers=None):
     response = await client.get(f"/memory/episodes/{session_id}", headers=headers)
     assert response.status_code == 200, response.text
