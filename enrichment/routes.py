@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from broker.edge.bodies import JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SessionId
 from broker.edge.problems import NotAllowed
-from broker.edge.telemetry import trace_id_of
+from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.memory.port import Memory
@@ -37,6 +38,7 @@ class State(TypedDict):
     memory: Memory
     delivery: Delivery
     delivering: asyncio.Task[None]
+    now: Callable[[], float]
 
 
 class _Shape(BaseModel):
@@ -48,26 +50,37 @@ class _Shape(BaseModel):
     traceparent: Any = None
 
 
+log = structlog.get_logger(__name__)
+
 SHAPE = TypeAdapter(_Shape)
 SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 TEXT = TypeAdapter(str)
 
 
 async def enrich(request: Request[State]) -> Response:
+    """A batch, or one turn of an existing page.
+
+    A beacon cannot send ``traceparent`` as a header, so it may be in the body. The request keeps the trace id
+    it came in with, so that its headers, problems and log lines agree; one line tells what it is part of.
+    """
     body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
     shape = parse(SHAPE, body)
     if shape.turns is not None:
         post = from_batch(parse(BATCH, body))
     else:
-        post = from_single(parse(SINGLE, body), now=datetime.now(UTC))
-    if isinstance(shape.traceparent, str):  # a beacon cannot send it as a header
-        structlog.contextvars.bind_contextvars(trace_id=trace_id_of(shape.traceparent))
+        post = from_single(parse(SINGLE, body), now=_now(request))
+    if isinstance(shape.traceparent, str) and TRACEPARENT.fullmatch(shape.traceparent):
+        log.info("request.caused_by", reason=trace_id_of(shape.traceparent))
     return await _accept(request, post)
 
 
 async def add_told_turn(request: Request[State]) -> Response:
     body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
-    return await _accept(request, from_told(parse(TOLD, body), now=datetime.now(UTC)))
+    return await _accept(request, from_told(parse(TOLD, body), now=_now(request)))
+
+
+def _now(request: Request[State]) -> datetime:
+    return datetime.fromtimestamp(request.state["now"](), UTC)
 
 
 async def _accept(request: Request[State], post: Post) -> Response:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+
+import pytest
 
 from broker.edge.telemetry import configure_logging
 from enrichment.memory.port import Rejected
@@ -71,6 +74,26 @@ async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkey
     logged = "".join(capfd.readouterr())
     assert "delivery.died" in logged
     assert "canary" not in logged
+
+
+async def test_one_request_has_one_trace_id_and_the_log_tells_what_it_is_part_of(tmp_path, keys, capfd):
+    configure_logging("INFO")
+    call, header = "c" * 32, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    async with service(tmp_path, auth_required=True) as client:
+        body = {"traceparent": f"00-{call}-{'d' * 16}-01", "turns": [said("u1")]}
+        response = await client.post("/memory/enrich", json=body, headers=header)
+    assert response.json()["trace_id"] == response.headers["X-Trace-Id"] == "a" * 32
+    (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "caused_by" in line]
+    assert (line["trace_id"], line["reason"]) == ("a" * 32, call)
+
+
+@pytest.mark.parametrize("rubbish", ["canary", "00-canary", "", 7, {"a": 1}, None])
+async def test_a_traceparent_that_is_none_is_passed_over(tmp_path, keys, capfd, rubbish):
+    configure_logging("INFO")
+    async with service(tmp_path) as client:
+        body = {"grant": grant(), "traceparent": rubbish, "turns": [said("u1")]}
+        assert (await client.post("/memory/enrich", json=body)).status_code == 202
+    assert "caused_by" not in capfd.readouterr().err
 
 
 async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
