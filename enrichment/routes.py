@@ -70,7 +70,7 @@ async def enrich(request: Request[State]) -> Response:
     else:
         post = from_single(parse(SINGLE, body), now=_now(request))
     if isinstance(shape.traceparent, str) and TRACEPARENT.fullmatch(shape.traceparent):
-        log.info("request.caused_by", reason=trace_id_of(shape.traceparent))
+        log.info("request.caused_by", client_trace_id=trace_id_of(shape.traceparent))
     return await _accept(request, post)
 
 

@@ -84,7 +84,7 @@ async def test_one_request_has_one_trace_id_and_the_log_tells_what_it_is_part_of
         response = await client.post("/memory/enrich", json=body, headers=header)
     assert response.json()["trace_id"] == response.headers["X-Trace-Id"] == "a" * 32
     (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "caused_by" in line]
-    assert (line["trace_id"], line["reason"]) == ("a" * 32, call)
+    assert (line["trace_id"], line["client_trace_id"]) == ("a" * 32, call)
 
 
 @pytest.mark.parametrize("rubbish", ["canary", "00-canary", "", 7, {"a": 1}, None])

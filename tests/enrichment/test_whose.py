@@ -103,3 +103,8 @@ async def test_what_a_person_says_in_the_body_about_who_they_are_counts_for_noth
     await signed_in.post("/memory/enrich", json=body)
     assert await transcript(signed_in, "s-1", as_person("alice"))
     assert (await signed_in.get("/memory/episodes", headers=as_person("bob"))).json() == {"episodes": []}
+
+
+async def test_a_development_name_with_dots_is_a_person_and_not_a_grant(signed_in):
+    await signed_in.post("/memory/enrich", json={"grant": grant("dev:a.b.c"), "turns": [said("u1")]})
+    assert len(await transcript(signed_in, "s-1", as_person("a.b.c"))) == 1
