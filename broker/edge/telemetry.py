@@ -21,8 +21,8 @@ TRACEPARENT = re.compile(r"00-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a
 FIELDS = frozenset(
     """
     event level timestamp environment trace_id client_trace_id session_id agent_id turn_id path status
-    error frames reason row verdict upstream_status upstream_request_id attempts ms memory facts accepted duplicate rejected
-    depth delay_s
+    error frames reason row verdict upstream_status upstream_request_id attempts ms memory facts accepted
+    duplicate rejected depth delay_s
     """.split()  # noqa: SIM905 - fifty quotes would hide the words
 )
 
