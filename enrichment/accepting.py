@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 from starlette.requests import Request
 
-from broker.edge.callers import Callers, Everyone, bearer
-from broker.edge.grants import BadGrant
+from broker.edge.callers import DEVELOPMENT_PREFIX, Callers, Everyone, bearer
+from broker.edge.grants import BadGrant, Grant
 from broker.edge.problems import NotAllowed, NotSignedIn
 from enrichment.grant_keys import Grants
 from enrichment.outbox.port import Accepted, ForeignSession, Outbox
@@ -34,6 +34,10 @@ class Reader:
     person: str
     session_id: str | None
 
+    def may_read(self, session_id: str) -> bool:
+        """A caller may read all that is theirs, a grant's bearer one session of it."""
+        return self.session_id in (None, session_id)
+
 
 @dataclass(frozen=True, slots=True)
 class People:
@@ -44,29 +48,41 @@ class People:
 
     async def owner_of(self, request: Request[Any], post: Post) -> Owner:
         """Raises `NotSignedIn` without a good grant, `NotAllowed` when it is for another session."""
-        compact = post.grant or (None if self._is_open() else bearer(request))
-        if compact is None:
+        grant = await (self._read(post.grant) if post.grant else self._borne_by(request))
+        if grant is None:
             return self._owner_without_grant(request, post)
-        try:
-            grant = await self.grants.read(compact)
-        except BadGrant as exc:
-            raise NotSignedIn(str(exc)) from exc
         if post.session_id not in (None, grant.session_id):
             raise NotAllowed("the grant is for another session")
         return Owner(grant.person, grant.session_id)
 
     async def reader_of(self, request: Request[Any]) -> Reader:
         """Whose memory a request reads: the grant's person, when it bears one, else the caller."""
-        compact = bearer(request)
-        if compact is not None and compact.count(".") == 2:
-            try:
-                grant = await self.grants.read(compact)
-            except BadGrant as exc:
-                if not self._is_open():
-                    raise NotSignedIn(str(exc)) from exc
-            else:
-                return Reader(grant.person, grant.session_id)
+        grant = await self._borne_by(request)
+        if grant is not None:
+            return Reader(grant.person, grant.session_id)
         return Reader(self.callers.identify(request).person, None)
+
+    async def _borne_by(self, request: Request[Any]) -> Grant | None:
+        """The grant that is the request's bearer.
+
+        Where everybody is one and the same person another bearer counts for nothing: pages that were made
+        for a sign-in send an access token, which looks the same.
+        """
+        compact = bearer(request)
+        if compact is None or compact.count(".") != 2 or compact.startswith(DEVELOPMENT_PREFIX):
+            return None
+        try:
+            return await self._read(compact)
+        except NotSignedIn:
+            if self._is_open():
+                return None
+            raise
+
+    async def _read(self, compact: str) -> Grant:
+        try:
+            return await self.grants.read(compact)
+        except BadGrant as exc:
+            raise NotSignedIn(str(exc)) from exc
 
     def _is_open(self) -> bool:
         """Whether pages that know no grant may post: only where everybody is one and the same person."""

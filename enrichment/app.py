@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from broker.edge.callers import callers_for
+from broker.edge.callers import Callers, callers_for
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from enrichment.accepting import Accepting, People
@@ -24,7 +24,6 @@ from enrichment.delivery import Delivery
 from enrichment.grant_keys import Grants, KeysUnavailable
 from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
-from enrichment.outbox.port import Outbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
@@ -32,9 +31,7 @@ from enrichment.settings import Settings
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
-    KeysUnavailable: ProblemType(
-        "grant-unverifiable", 503, "The grant cannot be checked now", retry_after_s=2
-    ),
+    KeysUnavailable: ProblemType("grant-unverifiable", 503, "The grant cannot be checked now"),
     StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now", retry_after_s=5),
 }
 
@@ -62,8 +59,10 @@ def create_app(
             _closing(memory(settings)) as kept,
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+            people = People(grants, _callers(settings))
+            reading = Reading(outbox, kept, settings.recall_turns)
             async with _delivering(Delivery(outbox, kept)) as (delivery, task):
-                yield _state(settings, grants, outbox, kept, delivery, task)
+                yield _state(people, reading, delivery, task, now)
 
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
@@ -105,25 +104,28 @@ def _report_end(task: asyncio.Task[None]) -> None:
         log.critical("delivery.died", exc_info=task.exception())
 
 
-def _state(
-    settings: Settings,
-    grants: Grants,
-    outbox: Outbox,
-    memory: Memory,
-    delivery: Delivery,
-    delivering: asyncio.Task[None],
-) -> State:
-    callers = callers_for(
+def _callers(settings: Settings) -> Callers:
+    return callers_for(
         auth_required=settings.auth_required,
         development_tokens=settings.auth_dev_tokens,
         origins=settings.cors_origins,
     )
+
+
+def _state(
+    people: People,
+    reading: Reading,
+    delivery: Delivery,
+    delivering: asyncio.Task[None],
+    now: Callable[[], float],
+) -> State:
     return {
-        "people": People(grants, callers),
-        "accepting": Accepting(outbox, delivery.wake),
-        "reading": Reading(outbox, memory, settings.recall_turns),
-        "outbox": outbox,
-        "memory": memory,
+        "people": people,
+        "accepting": Accepting(reading.outbox, delivery.wake),
+        "reading": reading,
+        "outbox": reading.outbox,
+        "memory": reading.memory,
         "delivery": delivery,
         "delivering": delivering,
+        "now": now,
     }

@@ -3,6 +3,8 @@
 Every piece of work is a function of the connection. Whatever has queued up runs inside one transaction, each
 piece in its own savepoint, and nobody is answered before that transaction is on disk. One fsync then serves
 many callers: measured 10 to 18 times one commit per request.
+
+Nobody waits for ever: not for a slow disk, nor behind too many others, nor for a thread that is no more.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from typing import Any, TypeVar
 
 import apsw
 import apsw.ext
+import structlog
 
 GROUP = 256  # pieces of work in one transaction
+MOST_QUEUED = 2_000
+RUN_S = 5.0
+CLOSE_S = 10.0
 
 # SQLite 3.7.0-3.51.2 can corrupt a WAL file when two connections checkpoint (https://sqlite.org/wal.html,
 # "the WAL-reset bug", checked 2026-11-20); Python 3.11 brings 3.40.
@@ -27,8 +33,11 @@ Result = TypeVar("Result")
 Work = Callable[[apsw.Connection], Result]
 
 
+log = structlog.get_logger(__name__)
+
+
 class StorageFailed(Exception):
-    """The file could not be written: nothing of this transaction was kept."""
+    """The work is not known to be kept: the file could not be written, or not soon enough."""
 
 
 class _Stop:
@@ -66,15 +75,29 @@ class Database:
         self._thread.start()
 
     async def run(self, work: Work[Result]) -> Result:
-        """What ``work`` returns, once it is durable. Raises what it raised, or `StorageFailed`."""
+        """What ``work`` returns, once it is durable. Raises what it raised, or `StorageFailed`.
+
+        Work that was given up after 5 s may still be committed later. That is safe: whoever repeats it brings
+        the same ids, and a lease that nobody holds runs out.
+        """
+        if not self._thread.is_alive() or self._queue.qsize() >= MOST_QUEUED:
+            raise StorageFailed("too much is queued, or nobody is left to do it")
         future: asyncio.Future[Result] = self._loop.create_future()
         self._queue.put(_Piece(work, future))
-        return await future
+        try:
+            async with asyncio.timeout(RUN_S):
+                return await future
+        except TimeoutError as exc:
+            raise StorageFailed("the file takes too long") from exc
 
     async def close(self) -> None:
+        """Ends after all queued work; a thread that hangs is left behind, with its file open."""
         self._queue.put(_Stop())
-        await asyncio.to_thread(self._thread.join)
-        self._connection.close()
+        await asyncio.to_thread(self._thread.join, CLOSE_S)
+        if self._thread.is_alive():
+            log.error("database.hangs")
+        else:
+            self._connection.close()
 
     def _serve(self) -> None:
         stopping = False
@@ -82,9 +105,12 @@ class Database:
             group, stopping = self._next_group()
             try:
                 self._commit(group)
-            except apsw.Error as exc:
+            except BaseException as exc:
                 _fail(group, exc)
-            self._loop.call_soon_threadsafe(_settle, group)
+                if not isinstance(exc, Exception):
+                    raise
+            finally:  # whatever it was: nobody is left waiting, nor told that something was kept
+                self._loop.call_soon_threadsafe(_settle, group)
 
     def _next_group(self) -> tuple[list[_Piece], bool]:
         """Everything that has queued up, at least one piece; True when the last thing asked was to stop."""
@@ -97,22 +123,25 @@ class Database:
         return group, False
 
     def _commit(self, group: list[_Piece]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
+            self._connection.execute("BEGIN IMMEDIATE")
             for piece in group:
                 self._attempt(piece)
-        except apsw.Error:
-            self._connection.execute("ROLLBACK")
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # some errors roll back by themselves, a busy COMMIT does not
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
 
     def _attempt(self, piece: _Piece) -> None:
         """Run one piece in a savepoint of its own, so that its failure undoes nothing of the others."""
         try:
             with self._connection:
                 piece.result = piece.work(self._connection)
-        except (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.ReadOnlyError):
-            raise  # the file itself: the whole group fails
+        except (apsw.SQLError, apsw.ConstraintError) as exc:  # the statement, not the file
+            piece.error = exc
+        except apsw.Error:
+            raise  # the file, the disk, the memory of the machine: the whole group fails
         except Exception as exc:  # noqa: BLE001 - handed to the caller who sent the work
             piece.error = exc
 
@@ -122,7 +151,7 @@ def _settle(group: list[_Piece]) -> None:
         piece.settle()
 
 
-def _fail(group: list[_Piece], cause: apsw.Error) -> None:
+def _fail(group: list[_Piece], cause: BaseException) -> None:
     for piece in group:
         piece.error = StorageFailed(type(cause).__name__)
         piece.error.__cause__ = cause

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -18,6 +19,7 @@ from enrichment.outbox.port import Claim, Outbox
 SIDE_BY_SIDE = 8
 IDLE_S = 5.0  # how long to sleep at most when nothing is known to be due: leases of the dead run out unseen
 REMEMBER_S = 20.0  # less than a lease
+RELEASE_S = 2.0
 LONGEST_BACKOFF_S = 300.0
 
 log = structlog.get_logger(__name__)
@@ -70,29 +72,58 @@ class Delivery:
 
     async def deliver_one(self) -> bool:
         """Deliver the oldest due turns of one session; False when nothing was due. This is the pipeline."""
-        claim = await self._outbox.claim()
+        claim = await self._claim()
         if claim is None:
             return False
         try:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.remember(claim.person, claim.session_id, claim.turns)
+        except asyncio.CancelledError:
+            await self._release(claim)
+            raise
         except Rejected as exc:
             await self._park(claim, exc)
         except Unreachable as exc:
-            await self._postpone(claim, str(exc), exc.retry_after_s)
-        except TimeoutError:
-            await self._postpone(claim, "memory took too long", None)
+            await self._postpone(claim, exc, str(exc), exc.retry_after_s)
+        except TimeoutError as exc:
+            await self._postpone(claim, exc, "memory took too long")
+        except Exception as exc:
+            log.error("memory.broke", session_id=claim.session_id, exc_info=exc)
+            await self._postpone(claim, exc, type(exc).__name__)  # its text may quote what was said
         else:
             await self._outbox.delivered(claim)
         return True
 
+    async def _claim(self) -> Claim | None:
+        """A claim; when we are cancelled meanwhile, one that nobody will deliver is given back."""
+        claiming = asyncio.ensure_future(self._outbox.claim())
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            with suppress(StorageFailed):
+                claim = await claiming
+                if claim is not None:
+                    await self._release(claim)
+            raise
+
+    async def _release(self, claim: Claim) -> None:
+        """At the end: due again at once, so that whoever starts next need not wait for the lease."""
+        with suppress(StorageFailed, TimeoutError):
+            async with asyncio.timeout(RELEASE_S):
+                await asyncio.shield(self._outbox.postpone(claim, delay_s=0, reason="ended meanwhile"))
+
     async def _park(self, claim: Claim, exc: Rejected) -> None:
+        if exc.turn_id not in {turn.turn_id for turn in claim.turns}:  # parking it would change nothing
+            await self._postpone(claim, exc, "memory rejected a turn it was not given")
+            return
         self.last_error = type(exc).__name__
         log.error("turn.parked", session_id=claim.session_id, turn_id=exc.turn_id, reason=str(exc))
         await self._outbox.park(claim, exc.turn_id, reason=str(exc))
 
-    async def _postpone(self, claim: Claim, reason: str, retry_after_s: float | None) -> None:
-        self.last_error = Unreachable.__name__
+    async def _postpone(
+        self, claim: Claim, exc: Exception, reason: str, retry_after_s: float | None = None
+    ) -> None:
+        self.last_error = type(exc).__name__
         delay_s = self._jitter(0, backoff_s(claim.attempts)) if retry_after_s is None else retry_after_s
         log.warning("turn.postponed", session_id=claim.session_id, reason=reason, delay_s=round(delay_s, 1))
         await self._outbox.postpone(claim, delay_s=delay_s, reason=reason)

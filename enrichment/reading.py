@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from enrichment.memory.port import Memory
@@ -16,6 +17,11 @@ class UnknownEpisode(Exception):
     """The person has no such session; whether somebody else has is not said."""
 
 
+# The broker tells a model 2 000 characters and reads 64 KiB: this fits twice, in any alphabet.
+QUOTE_CHARACTERS = 400
+CONTEXT_CHARACTERS = 4_000
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """Reads outbox and memory together, for one person at a time."""
@@ -25,12 +31,16 @@ class Reading:
     recall_turns: int
 
     async def episodes(self, person: str, *, limit: int) -> list[dict[str, Any]]:
-        """The person's sessions, newest first; one that is wholly on its way has only its id."""
+        """The newest ``limit`` sessions in memory, newest first; before them what else is on its way.
+
+        Of the latter only the id is told: such a session may be new, or too old to be among the newest.
+        """
+        # The outbox first, as in `episode`.
+        waiting = set(await self.outbox.pending_sessions(person))
         known = await self.memory.episodes(person, limit=limit)
         ids = {episode.session_id for episode in known}
-        waiting = set(await self.outbox.pending_sessions(person))
         listed = [_renamed(asdict(episode)) for episode in known]
-        return [{"id": session_id, "turns": 0} for session_id in sorted(waiting - ids)] + listed
+        return [{"id": session_id} for session_id in sorted(waiting - ids)] + listed
 
     async def episode(self, person: str, session_id: str) -> dict[str, Any]:
         """The transcript in conversation order. Raises `UnknownEpisode`."""
@@ -45,14 +55,33 @@ class Reading:
         return {"id": session_id, "transcript": [_line(turn, turn.turn_id in delivered) for turn in ordered]}
 
     async def context(self, person: str, session_id: str | None) -> dict[str, Any]:
-        """What may matter now: recent turns and turns that match, as sentences a model can be told."""
+        """What may matter now: recent turns and turns that match, as sentences a model can be told.
+
+        Newest first. Each quotes at most 400 characters, cut with "…"; what would take the whole beyond 4 000
+        is left out, oldest first. ``context`` is the same facts as one text.
+        """
         turns = await self.memory.recall(person, session_id, limit=self.recall_turns)
-        facts = said(turns)
+        facts = within(CONTEXT_CHARACTERS, said(turns))
         return {"context": "\n".join(facts), "facts": facts}
 
 
 def said(turns: Sequence[Turn]) -> list[str]:
-    return [f'{turn.spoken_at:%Y-%m-%d}: the person said "{turn.text}"' for turn in turns if turn.spoken_at]
+    """What the person said, a sentence each."""
+    return [
+        f'{turn.spoken_at:%Y-%m-%d}: the person said "{shortened(turn.text)}"'
+        for turn in turns
+        if turn.spoken_at
+    ]
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= QUOTE_CHARACTERS else text[: QUOTE_CHARACTERS - 1].rstrip() + "…"
+
+
+def within(characters: int, facts: Sequence[str]) -> list[str]:
+    """As many of the first as fit into so many characters, one on a line."""
+    lengths = accumulate(len(fact) + 1 for fact in facts)
+    return [fact for fact, length in zip(facts, lengths, strict=True) if length <= characters + 1]
 
 
 def _line(turn: Turn, delivered: bool) -> dict[str, Any]:

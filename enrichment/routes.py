@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
@@ -14,12 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from broker.edge.bodies import JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SessionId
-from broker.edge.telemetry import trace_id_of
+from broker.edge.problems import NotAllowed
+from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.memory.port import Memory
 from enrichment.outbox.port import Outbox
-from enrichment.reading import Reading
+from enrichment.reading import Reading, UnknownEpisode
 from enrichment.turns import BATCH, BODY_BYTES, SINGLE, TOLD, Post, from_batch, from_single, from_told
 
 NO_STORE = {"Cache-Control": "no-store"}
@@ -36,6 +38,7 @@ class State(TypedDict):
     memory: Memory
     delivery: Delivery
     delivering: asyncio.Task[None]
+    now: Callable[[], float]
 
 
 class _Shape(BaseModel):
@@ -47,26 +50,37 @@ class _Shape(BaseModel):
     traceparent: Any = None
 
 
+log = structlog.get_logger(__name__)
+
 SHAPE = TypeAdapter(_Shape)
 SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 TEXT = TypeAdapter(str)
 
 
 async def enrich(request: Request[State]) -> Response:
+    """A batch, or one turn of an existing page.
+
+    A beacon cannot send ``traceparent`` as a header, so it may be in the body. The request keeps the trace id
+    it came in with, so that its headers, problems and log lines agree; one line tells what it is part of.
+    """
     body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
     shape = parse(SHAPE, body)
     if shape.turns is not None:
         post = from_batch(parse(BATCH, body))
     else:
-        post = from_single(parse(SINGLE, body), now=datetime.now(UTC))
-    if isinstance(shape.traceparent, str):  # a beacon cannot send it as a header
-        structlog.contextvars.bind_contextvars(trace_id=trace_id_of(shape.traceparent))
+        post = from_single(parse(SINGLE, body), now=_now(request))
+    if isinstance(shape.traceparent, str) and TRACEPARENT.fullmatch(shape.traceparent):
+        log.info("request.caused_by", client_trace_id=trace_id_of(shape.traceparent))
     return await _accept(request, post)
 
 
 async def add_told_turn(request: Request[State]) -> Response:
     body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
-    return await _accept(request, from_told(parse(TOLD, body), now=datetime.now(UTC)))
+    return await _accept(request, from_told(parse(TOLD, body), now=_now(request)))
+
+
+def _now(request: Request[State]) -> datetime:
+    return datetime.fromtimestamp(request.state["now"](), UTC)
 
 
 async def _accept(request: Request[State], post: Post) -> Response:
@@ -77,6 +91,8 @@ async def _accept(request: Request[State], post: Post) -> Response:
 
 async def list_episodes(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
+    if reader.session_id is not None:
+        raise NotAllowed("a grant is for one session")
     episodes = await request.state["reading"].episodes(reader.person, limit=MOST_EPISODES)
     return JSONResponse({"episodes": episodes}, headers=NO_STORE)
 
@@ -84,6 +100,8 @@ async def list_episodes(request: Request[State]) -> Response:
 async def read_episode(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
     session_id = request.path_params["session_id"]
+    if not reader.may_read(session_id):
+        raise UnknownEpisode
     episode = await request.state["reading"].episode(reader.person, session_id)
     return JSONResponse(episode, headers=NO_STORE)
 
@@ -93,6 +111,8 @@ async def read_context(request: Request[State]) -> Response:
     session_id = request.query_params.get("session_id", reader.session_id)
     if session_id is not None:
         parse(SESSION, TEXT.dump_json(session_id))
+        if not reader.may_read(session_id):
+            raise NotAllowed("the grant is for another session")
     return JSONResponse(await request.state["reading"].context(reader.person, session_id), headers=NO_STORE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 import uuid
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     BeforeValidator,
@@ -27,6 +29,7 @@ from broker.edge.ids import AgentId, SessionId
 BODY_BYTES = 64 * 1024  # what a browser may still send from a page that is closing (keepalive, beacon)
 MOST_TURNS = 30
 TEXT_CHARACTERS = 8_000
+EARLIEST_YEAR, LATEST_YEAR = 2000, 2099
 
 
 class Speaker(StrEnum):
@@ -37,19 +40,38 @@ class Speaker(StrEnum):
 
 
 def clean(text: object) -> object:
-    """NFC, without control characters but for line breaks; anything else than text is left to the model."""
+    """NFC, every line break a newline, a tab a space, and no other control character.
+
+    Anything else than text is left to the model.
+    """
     if not isinstance(text, str):
         return text
-    kept = (char for char in unicodedata.normalize("NFC", text) if char == "\n" or not _is_control(char))
-    return "".join(kept).strip()
+    lines = re.sub(r"\r\n?", "\n", text).replace("\t", " ")
+    kept = (char for char in lines if char == "\n" or not _is_control(char))
+    return unicodedata.normalize("NFC", "".join(kept)).strip()
 
 
 def _is_control(char: str) -> bool:
     return unicodedata.category(char) in {"Cc", "Cs"}
 
 
+def only_rfc_3339(value: object) -> object:
+    """A time as text. Numbers, also in quotes, would be read as seconds or milliseconds, whichever fits."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d[Tt ]", value):
+        raise ValueError("must be an RFC 3339 time")
+    return value
+
+
+def in_utc(spoken_at: datetime) -> datetime:
+    """A browser's clock may be wrong, but not by centuries; the ends of time have no UTC at all."""
+    if not EARLIEST_YEAR <= spoken_at.year <= LATEST_YEAR:
+        raise ValueError("must be a time of this century")
+    return spoken_at.astimezone(UTC)
+
+
 TurnId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Text = Annotated[str, BeforeValidator(clean), Field(min_length=1, max_length=TEXT_CHARACTERS)]
+SpokenAt = Annotated[AwareDatetime, BeforeValidator(only_rfc_3339), AfterValidator(in_utc)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +104,14 @@ class _Turn(_Model):
     speaker: Speaker
     text: Text
     agent_id: AgentId | None = None
-    spoken_at: AwareDatetime | None = None
+    spoken_at: SpokenAt | None = None
     interrupted: bool = False
 
 
 class Batch(_Model):
     """Turns of one session, oldest first. Each turn is judged alone, so that one bad one stops no other."""
 
-    turns: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_TURNS)]
+    turns: Annotated[list[Any], Field(min_length=1, max_length=MOST_TURNS)]
     session_id: SessionId | None = None
     grant: str | None = None
 
@@ -162,20 +184,21 @@ def from_told(told: Told, *, now: datetime) -> Post:
     return Post(post.turns, [], told.session_id, told.grant)
 
 
-def _judge(raw: dict[str, Any]) -> Turn | Rejection:
+def _judge(raw: Any) -> Turn | Rejection:
+    if not isinstance(raw, dict):
+        return Rejection(None, "invalid: turn")
     try:
         model = _Turn.model_validate(raw)
     except ValidationError as exc:
         where = ", ".join(sorted({str(error["loc"][0]) for error in exc.errors(include_input=False)}))
         return Rejection(_short(raw.get("turn_id")), f"invalid: {where}")
-    spoken_at = model.spoken_at.astimezone(UTC) if model.spoken_at else None
     return Turn(
         turn_id=model.turn_id,
         speaker=model.speaker,
         text=model.text,
         previous_turn_id=model.previous_turn_id,
         agent_id=model.agent_id,
-        spoken_at=spoken_at,
+        spoken_at=model.spoken_at,
         interrupted=model.interrupted,
     )
 

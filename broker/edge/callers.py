@@ -15,6 +15,7 @@ from starlette.requests import Request
 from broker.edge.problems import NotAllowed, NotSignedIn
 
 # Both parts are allow-lists, so that "dev_bob_admin_viewer" is nobody and not an admin called "bob".
+DEVELOPMENT_PREFIX = "dev_"
 DEVELOPMENT_TOKEN = re.compile(r"dev_(?P<name>[A-Za-z0-9.-]{1,32})_(?P<role>admin|analyst|pm|viewer|user)")
 MAY_OPERATE = frozenset({"admin"})
 MAY_CALL = frozenset({"admin", "analyst", "pm", "user"})

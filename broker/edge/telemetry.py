@@ -20,9 +20,9 @@ TRACEPARENT = re.compile(r"00-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a
 # What a log line may carry. A field that is not here is dropped: nobody logs a transcript by accident.
 FIELDS = frozenset(
     """
-    event level timestamp environment trace_id session_id agent_id turn_id path status error frames reason
-    row verdict upstream_status upstream_request_id attempts ms memory facts accepted duplicate rejected
-    depth delay_s
+    event level timestamp environment trace_id client_trace_id session_id agent_id turn_id path status
+    error frames reason row verdict upstream_status upstream_request_id attempts ms memory facts accepted
+    duplicate rejected depth delay_s
     """.split()  # noqa: SIM905 - fifty quotes would hide the words
 )
 

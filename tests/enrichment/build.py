@@ -75,3 +75,15 @@ class DownMemory(FakeMemory):
 
     async def remember(self, person, session_id, turns):
         raise Unreachable("down")
+
+
+class SlowMemory(FakeMemory):
+    """Never answers; ``asked`` is set when it was asked to remember."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+
+    async def remember(self, person, session_id, turns):
+        self.asked.set()
+        await asyncio.Event().wait()

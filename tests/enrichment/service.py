@@ -40,6 +40,10 @@ def as_person(name):
     return {"Authorization": f"Bearer dev_{name}_analyst"}
 
 
+def as_bearer(credential):
+    return {"Authorization": f"Bearer {credential}"}
+
+
 async def transcript(client, session_id, headers=None):
     response = await client.get(f"/memory/episodes/{session_id}", headers=headers)
     assert response.status_code == 200, response.text
@@ -54,10 +58,6 @@ async def delivered(client, session_id, count, headers=None):
         return lines if sum(line["delivered"] for line in lines) == count else None
 
     return await until(complete)
-
-
-async def unready(client):
-    return (await client.get("/ready")).status_code == 503
 
 
 def problem(response, status, name):

@@ -6,11 +6,12 @@ import asyncio
 
 import pytest
 
+from broker.edge.telemetry import configure_logging
 from enrichment.delivery import Delivery, backoff_s
 from enrichment.memory.port import Rejected, Unreachable
 from enrichment.outbox.sqlite import LEASE_S, SqliteOutbox
 from tests.clocks import Clock
-from tests.enrichment.build import FakeMemory, turn
+from tests.enrichment.build import FakeMemory, SlowMemory, turn
 
 
 @pytest.fixture
@@ -106,9 +107,99 @@ async def test_what_is_accepted_wakes_the_delivery(outbox):
     await asyncio.wait([task])
 
 
-async def test_a_bug_in_a_memory_ends_the_delivery_loudly(outbox):
+async def test_a_bug_in_a_memory_makes_one_session_wait_and_no_other(outbox, clock):
+    memory = FakeMemory(KeyError("bug"))
+    await outbox.accept("p", "unlucky", [turn("a")])
+    await outbox.accept("p", "fine", [turn("x")])
+    subject = delivery(outbox, memory)
+    await drain(subject)
+    assert (memory.ids("fine"), memory.ids("unlucky")) == (["x"], [])
+    assert subject.last_error == "KeyError"
+    assert await outbox.next_due_s() == 1
+    clock.pass_s(1)
+    await drain(subject)
+    assert memory.ids("unlucky") == ["a"]
+
+
+async def test_what_a_bug_s_error_says_is_kept_nowhere(outbox, tmp_path, capfd):
+    configure_logging("DEBUG")
     await outbox.accept("p", "s", [turn("a")])
+    await drain(delivery(outbox, FakeMemory(KeyError("canary"))))
+    logged = "".join(capfd.readouterr())
+    assert '"error": "KeyError"' in logged
+    assert " remember" in logged  # where it happened
+    assert "canary" not in logged
+    assert not any(b"canary" in path.read_bytes() for path in tmp_path.iterdir())
+
+
+async def test_a_rejection_of_a_turn_that_was_not_delivered_waits_instead_of_spinning(outbox):
+    memory = FakeMemory(Rejected("of another session", "too long"))
+    await outbox.accept("p", "s", [turn("a")])
+    subject = delivery(outbox, memory)
+    assert await subject.deliver_one()
+    assert not await subject.deliver_one()
+    assert await outbox.next_due_s() == 1
+    depth = await outbox.depth()
+    assert (depth.pending, depth.parked, subject.last_error) == (1, 0, "Rejected")
+
+
+async def test_a_bug_in_the_outbox_ends_the_delivery_loudly():
+    class Broken:
+        async def claim(self):
+            raise KeyError("bug")
+
     with pytest.raises(ExceptionGroup) as caught:
-        await delivery(outbox, FakeMemory(KeyError("bug"))).run()
+        await delivery(Broken(), FakeMemory()).run()
     assert caught.group_contains(KeyError)
-    assert [each.turn_id for each in await outbox.pending("p", "s")] == ["a"]
+
+
+async def ended(task):
+    task.cancel()
+    async with asyncio.timeout(5):
+        await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_clean_end_in_the_middle_of_a_delivery_leaves_nothing_leased(outbox):
+    memory = SlowMemory()
+    await outbox.accept("p", "s", [turn("a"), turn("b")])
+    task = asyncio.create_task(delivery(outbox, memory).run())
+    async with asyncio.timeout(5):
+        await memory.asked.wait()
+    await ended(task)
+    after_the_restart = FakeMemory()
+    await drain(delivery(outbox, after_the_restart))
+    assert after_the_restart.ids("s") == ["a", "b"]
+
+
+async def test_a_clean_end_in_the_middle_of_a_claim_leaves_nothing_leased(outbox, monkeypatch):
+    asked = asyncio.Event()
+
+    async def claim(really=outbox.claim):
+        asked.set()
+        return await really()
+
+    monkeypatch.setattr(outbox, "claim", claim)
+    await outbox.accept("p", "s", [turn("a")])
+    task = asyncio.create_task(delivery(outbox, FakeMemory()).deliver_one())
+    async with asyncio.timeout(5):
+        await asked.wait()
+    await ended(task)
+    assert await outbox.next_due_s() == 0
+
+
+async def test_an_outbox_that_cannot_be_written_does_not_hold_up_the_end(outbox, monkeypatch):
+    monkeypatch.setattr("enrichment.delivery.RELEASE_S", 0.05)
+    memory = SlowMemory()
+    await outbox.accept("p", "s", [turn("a")])
+    never = asyncio.Event()
+
+    async def postpone(claim, **_how):
+        await never.wait()
+
+    monkeypatch.setattr(outbox, "postpone", postpone)
+    task = asyncio.create_task(delivery(outbox, memory).run())
+    async with asyncio.timeout(5):
+        await memory.asked.wait()
+    await ended(task)
+    never.set()

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
+
+import pytest
 
 from broker.edge.telemetry import configure_logging
 from enrichment.memory.port import Rejected
+from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import FakeMemory
 from tests.enrichment.service import (
     grant,
     said,
     service,
-    unready,
 )
 from tests.waiting import until
+
+
+async def last_error(client):
+    return (await client.get("/status")).json()["last_error"]
+
+
+async def unready(client):
+    return (await client.get("/ready")).status_code == 503
 
 
 async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
@@ -32,14 +43,57 @@ async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
         }
 
 
-async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys):
+async def test_a_bug_in_a_memory_is_told_and_the_delivery_lives(tmp_path, keys):
     memory = FakeMemory(KeyError("bug"))
     async with service(tmp_path, memory=memory) as client:
-        assert (await client.get("/ready")).status_code == 200
         await client.post("/memory/enrich", json={"grant": grant(), "turns": [said("u1")]})
+        await until(lambda: last_error(client))
+        status = (await client.get("/status")).json()
+        assert (status["last_error"], status["delivering"], status["pending"]) == ("KeyError", True, 1)
+        assert (await client.get("/ready")).status_code == 200
+        await client.post("/memory/enrich", json={"grant": grant(session_id="s-2"), "turns": [said("u2")]})
+        async with asyncio.timeout(5):
+            assert await memory.arrived.get() == "u2"
+
+
+async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkeypatch, capfd):
+    configure_logging("DEBUG")
+
+    async def claim(_outbox):
+        await go_wrong.wait()
+        raise KeyError("canary bug")
+
+    go_wrong = asyncio.Event()
+    monkeypatch.setattr(SqliteOutbox, "claim", claim)
+    async with service(tmp_path) as client:
+        assert (await client.get("/ready")).status_code == 200
+        go_wrong.set()
         await until(lambda: unready(client))
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/status")).json()["delivering"] is False
+    logged = "".join(capfd.readouterr())
+    assert "delivery.died" in logged
+    assert "canary" not in logged
+
+
+async def test_one_request_has_one_trace_id_and_the_log_tells_what_it_is_part_of(tmp_path, keys, capfd):
+    configure_logging("INFO")
+    call, header = "c" * 32, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    async with service(tmp_path, auth_required=True) as client:
+        body = {"traceparent": f"00-{call}-{'d' * 16}-01", "turns": [said("u1")]}
+        response = await client.post("/memory/enrich", json=body, headers=header)
+    assert response.json()["trace_id"] == response.headers["X-Trace-Id"] == "a" * 32
+    (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines() if "caused_by" in line]
+    assert (line["trace_id"], line["client_trace_id"]) == ("a" * 32, call)
+
+
+@pytest.mark.parametrize("rubbish", ["canary", "00-canary", "", 7, {"a": 1}, None])
+async def test_a_traceparent_that_is_none_is_passed_over(tmp_path, keys, capfd, rubbish):
+    configure_logging("INFO")
+    async with service(tmp_path) as client:
+        body = {"grant": grant(), "traceparent": rubbish, "turns": [said("u1")]}
+        assert (await client.post("/memory/enrich", json=body)).status_code == 202
+    assert "caused_by" not in capfd.readouterr().err
 
 
 async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
@@ -50,9 +104,9 @@ async def test_no_transcript_and_no_grant_is_in_any_log(tmp_path, keys, capfd):
         body = {"grant": compact, "turns": [said("u1", "a canary sentence"), said("u2", "canary" * 2000)]}
         await client.post("/memory/enrich", json=body)
         await client.post("/memory/enrich", json={"text": ["canary"]})
-        await until(lambda: unready(client))
+        await until(lambda: last_error(client))
     logged = "".join(capfd.readouterr())
     assert "turns.accepted" in logged
-    assert "delivery.died" in logged
+    assert "memory.broke" in logged
     assert "canary" not in logged
     assert compact not in logged

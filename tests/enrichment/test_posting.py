@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from tests.enrichment.service import (
+    CLOCK,
     as_person,
     delivered,
     grant,
     problem,
     said,
+    transcript,
 )
 
 
@@ -98,6 +101,14 @@ async def test_the_oldest_shape_still_works(open_to_all):
     for path in ("/conversation/turn", "/api/v1/voice/conversation/turn"):
         assert (await open_to_all.post(path, json=body)).status_code == 202
     assert [line["role"] for line in await delivered(open_to_all, "t", 2)] == ["assistant", "assistant"]
+
+
+async def test_a_turn_that_does_not_say_when_was_spoken_now(open_to_all):
+    await open_to_all.post("/memory/enrich", json={"text": "yes", "speaker": "user", "session_id": "t"})
+    body = {"session_id": "t", "role": "user", "content": "Hello"}
+    await open_to_all.post("/conversation/turn", json=body)
+    now = datetime.fromtimestamp(CLOCK(), UTC).isoformat()
+    assert [line["spoken_at"] for line in await transcript(open_to_all, "t")] == [now, now]
 
 
 # What is not a turn.

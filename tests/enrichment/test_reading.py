@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.enrichment.build import DownMemory, FakeMemory
+from enrichment.memory.port import Episode
+from enrichment.reading import CONTEXT_CHARACTERS, QUOTE_CHARACTERS, Reading
+from tests.enrichment.build import DownMemory, FakeMemory, turn
 from tests.enrichment.service import (
     CLOCK,
     as_person,
@@ -22,7 +24,67 @@ async def test_a_turn_that_is_not_yet_in_memory_is_already_in_its_episode(tmp_pa
         await client.post("/memory/enrich", json={"grant": grant("poc-user"), "turns": [said("u1")]})
         (line,) = await transcript(client, "s-1")
         assert (line["content"], line["delivered"]) == ("Hello", False)
-        assert (await client.get("/memory/episodes")).json() == {"episodes": [{"id": "s-1", "turns": 0}]}
+        assert (await client.get("/memory/episodes")).json() == {"episodes": [{"id": "s-1"}]}
+
+
+class DeliveredAfterTheFirstRead:
+    """An outbox and a memory: the one session of both moves from here to there when somebody has looked."""
+
+    def __init__(self):
+        self.is_delivered = False
+
+    async def pending_sessions(self, person):
+        was_delivered, self.is_delivered = self.is_delivered, True
+        return [] if was_delivered else ["s"]
+
+    async def episodes(self, person, *, limit):
+        was_delivered, self.is_delivered = self.is_delivered, True
+        return [Episode("s", 1, "then", "then", "Hello")] if was_delivered else []
+
+
+async def test_a_session_that_is_delivered_between_the_two_reads_is_listed_once():
+    both = DeliveredAfterTheFirstRead()
+    listed = await Reading(both, both, 12).episodes("p", limit=9)
+    assert [episode["id"] for episode in listed] == ["s"]
+
+
+class Recalling(FakeMemory):
+    """Recalls the given turns."""
+
+    def __init__(self, *turns):
+        super().__init__()
+        self.turns = turns
+
+    async def recall(self, person, session_id, *, limit):
+        return self.turns[:limit]
+
+
+async def recalled(*turns):
+    return await Reading(None, Recalling(*turns), 50).context("p", None)
+
+
+async def test_facts_fit_into_what_the_broker_reads_however_long_the_turns(tmp_path, keys):
+    memory = Recalling(*(turn(f"t{n}", "語" * 3000) for n in range(12)))
+    async with service(tmp_path, memory=memory) as client:
+        response = await client.get("/memory/context")
+    facts = response.json()["facts"]
+    assert len(response.content) < 32 * 1024
+    assert 1 < len(facts) < 12
+    assert facts[0] == f'2026-11-20: the person said "{"語" * (QUOTE_CHARACTERS - 1)}…"'
+    assert len(response.json()["context"]) <= CONTEXT_CHARACTERS
+
+
+async def test_when_not_all_facts_fit_the_newest_are_told():
+    turns = [turn(f"t{n}", f"number {n} " + "x" * 300) for n in range(30)]
+    context = await recalled(*turns)
+    told = [f'2026-11-20: the person said "{each.text}"' for each in turns]
+    assert context["facts"] == told[: len(context["facts"])]
+    assert context["context"] == "\n".join(context["facts"])
+    assert CONTEXT_CHARACTERS - 400 < len(context["context"]) <= CONTEXT_CHARACTERS
+
+
+async def test_what_fits_exactly_is_told_whole():
+    assert (await recalled(turn("t", "x" * QUOTE_CHARACTERS)))["facts"][0].endswith('x"')
 
 
 async def test_the_broker_reads_the_facts_of_the_grant_s_person(signed_in):

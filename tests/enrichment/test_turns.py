@@ -43,6 +43,12 @@ def test_a_good_turn_keeps_all_it_says():
         ({"speaker": "tool", "text": ""}, "invalid: speaker, text"),
         ({"spoken_at": "2026-11-20T08:00:00"}, "invalid: spoken_at"),
         ({"spoken_at": "yesterday"}, "invalid: spoken_at"),
+        ({"spoken_at": "0001-01-01T00:00:00+14:00"}, "invalid: spoken_at"),
+        ({"spoken_at": "9999-12-31T23:59:59-12:00"}, "invalid: spoken_at"),
+        ({"spoken_at": "1999-12-31T23:59:59Z"}, "invalid: spoken_at"),
+        ({"spoken_at": "2100-01-01T00:00:00Z"}, "invalid: spoken_at"),
+        ({"spoken_at": 1795000000}, "invalid: spoken_at"),
+        ({"spoken_at": "1795000000"}, "invalid: spoken_at"),
         ({"previous_turn_id": "../x"}, "invalid: previous_turn_id"),
         ({"agent_id": "DROP TABLE"}, "invalid: agent_id"),
     ],
@@ -59,7 +65,14 @@ def test_a_turn_without_a_usable_id_is_rejected_too(turn_id):
     assert rejection.reason == "invalid: turn_id"
 
 
-@pytest.mark.parametrize("turns", [[], [GOOD] * (MOST_TURNS + 1), "text", [1], {}])
+@pytest.mark.parametrize("stranger", [1, None, "turn", [], [GOOD]])
+def test_what_is_no_object_is_rejected_alone_and_without_an_id(stranger):
+    post = batch(stranger, GOOD)
+    assert [turn.turn_id for turn in post.turns] == ["item_1"]
+    assert [(rejection.turn_id, rejection.reason) for rejection in post.rejected] == [(None, "invalid: turn")]
+
+
+@pytest.mark.parametrize("turns", [[], [GOOD] * (MOST_TURNS + 1), "text", {}])
 def test_a_batch_of_another_form_is_refused_whole(turns):
     with pytest.raises(ValidationError):
         BATCH.validate_json(json.dumps({"turns": turns}))
@@ -73,6 +86,18 @@ def test_a_session_id_that_could_be_a_path_is_refused(session_id):
 
 def test_two_spellings_of_the_same_letters_are_one_text():
     assert clean("Cafe\u0301 ") == "Café"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("hello\tworld", "hello world"),
+        ("one\r\ntwo\rthree\nfour", "one\ntwo\nthree\nfour"),
+        ("e\x00\u0301", "é"),
+    ],
+)
+def test_cleaning_keeps_words_and_lines_apart(sent, kept):
+    assert clean(sent) == kept
 
 
 @given(st.text())
