@@ -10,6 +10,9 @@ AT_START = 10.0
 LATENCIES = 300
 ENOUGH_LATENCIES = 20
 SHORTEST_S, LONGEST_S = 0.3, 1.5
+UNKNOWN_S = 0.75  # while little is known
+SUSPECT_S = 2.0
+SUSPECT_WINS = 2
 
 
 class Hedging:
@@ -18,20 +21,31 @@ class Hedging:
     def __init__(self) -> None:
         self._saved = AT_START
         self._latencies_s: deque[float] = deque(maxlen=LATENCIES)
+        self._wins: dict[str, list[float]] = {}
 
     def minted(self, latency_s: float) -> None:
         self._saved = min(MOST_SAVED, self._saved + REFILL)
         self._latencies_s.append(latency_s)
 
     def after_s(self) -> float:
-        """The rolling 95th percentile, never below 0.3 s nor above 1.5 s; 1.5 s while little is known."""
+        """The rolling 95th percentile, never below 0.3 s nor above 1.5 s; 0.75 s while little is known."""
         if len(self._latencies_s) < ENOUGH_LATENCIES:
-            return LONGEST_S
+            return UNKNOWN_S
         ordered = sorted(self._latencies_s)
         return min(LONGEST_S, max(SHORTEST_S, ordered[int(0.95 * len(ordered))]))
 
-    def take(self) -> bool:
-        """Spend one extra call, if one is left."""
+    def won_over(self, domain: str, now: float) -> None:
+        """A hedge was faster than a row of that domain."""
+        self._wins[domain] = [at for at in self._wins.get(domain, []) if now - at < SUSPECT_S] + [now]
+
+    def take(self, domain: str, now: float) -> bool:
+        """Spend one extra call to get away from that domain, if one is left.
+
+        It costs nothing while hedges keep winning over that domain: a region that has gone dark must not use
+        up what all who wait for it at that moment would need.
+        """
+        if sum(now - at < SUSPECT_S for at in self._wins.get(domain, [])) >= SUSPECT_WINS:
+            return True
         if self._saved < 1.0:
             return False
         self._saved -= 1.0

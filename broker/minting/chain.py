@@ -274,7 +274,9 @@ class Race:
         busy = {row.domain.name for row, _ in self.running.values()}
         ready = self.chain.health.in_order(Standing.READY, without=self.tried)
         row = next((row for row in ready if row.domain.name not in busy), None)
-        if row is not None and len(self.tried) < MOST_ATTEMPTS and self.chain.hedging.take():
+        if row is None or len(self.tried) >= MOST_ATTEMPTS:
+            return
+        if self.chain.hedging.take(next(iter(busy)), self.chain.now()):
             self._start(row)
 
     def _settle(self, task: asyncio.Task[EphemeralToken]) -> EphemeralToken | None:
@@ -289,6 +291,8 @@ class Race:
             return None
         self.attempts.append(Attempt(row.name, None, 200, None, ms))
         self.chain.health.won(row)
+        for slower, _ in self.running.values():
+            self.chain.hedging.won_over(slower.domain.name, self.chain.now())
         return token
 
     def _is_hopeless(self) -> bool:

@@ -117,9 +117,17 @@ class Health:
         return (not is_first, -round(score, 1), self._place[row])
 
     def least_bad(self) -> list[Row]:
-        """Held rows that a caller may still try when nothing else is left; never one that is throttled."""
+        """Held rows that a caller may still try when nothing else is left; never one that is throttled.
+
+        First what has minted before and is merely open: a wrong shape or a missing credential will not mend
+        by itself.
+        """
         rows = [row for row in self.rows if not self._is_throttled(row)]
-        return sorted(rows, key=lambda row: (self.free_at(row), self._place[row]))
+        return sorted(rows, key=self._badness)
+
+    def _badness(self, row: Row) -> tuple[bool, bool, float, int]:
+        is_blocked = self.blocked_by(row) is not None
+        return self._records[row].minted == 0, is_blocked, self.free_at(row), self._place[row]
 
     def _is_throttled(self, row: Row) -> bool:
         block = self._blocks.get(_domain_key(row), NO_BLOCK)

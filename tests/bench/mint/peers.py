@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.report import FOLDER
 from tests.local.processes import ROOT
-from tests.node import node_folder
+from tests.node import find_node
 
 LAUNCHERS = Path(__file__).parent / "launchers"
 INSTALL_S = 900.0
@@ -81,7 +81,7 @@ def _python(folder: Path) -> Path:
 
 
 def _node(program: str) -> str:
-    return str(node_folder() / program)
+    return str(find_node().folder / program)
 
 
 async def _run(command: Sequence[str]) -> None:
