@@ -47,6 +47,7 @@ def simulator():
     with subprocess.Popen(
         [*command, "--bearer", BEARER], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as process:
+        assert process.stdout is not None
         yield process.stdout.readline().split()[-1]
         process.terminate()
 
@@ -97,7 +98,7 @@ def probe(monkeypatch, capsys):
         try:
             code = run(Namespace(json=as_json, call=call))
         except SystemExit as exc:
-            code = exc.code
+            code = int(exc.code or 0)
         out, err = capsys.readouterr()
         assert not SECRET.search(out + err)
         return code, out, err
