@@ -20,6 +20,11 @@ setup: $(INSTALLED) ## Make .venv and install the locked packages (run and test 
 run: $(INSTALLED) ## Start everything on this machine and print the address to open
 	@if [ -f .env ]; then set -a; source ./.env; set +a; fi; exec $(PY) -m tests.local
 
+FLAGS ?=
+.PHONY: probe
+probe: $(INSTALLED) ## Ask every configured way to mint once and say what to mend
+	@if [ -f .env ]; then set -a; source ./.env; set +a; fi; ENVIRONMENT=$${ENVIRONMENT:-development} $(PY) -m broker probe $(FLAGS)
+
 .PHONY: test
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
