@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Exits with 2 by itself when there is nothing that could be asked."""
     settings = settings_or_exit("broker", Settings, EXIT_CONFIGURATION)
     configure_logging("ERROR")
+    logging.getLogger("azure").setLevel(logging.ERROR)  # why an identity is not ready is told in the table
     if settings.azure_voicelive_endpoint is None:
         refuse("Nothing to probe:", ["AZURE_VOICELIVE_ENDPOINT: not set"], EXIT_CONFIGURATION)
     if arguments.call and not _can_call():

@@ -50,7 +50,7 @@ BETTER: Mapping[tuple[Verdict, str], str] = {
     (Verdict.TIMEOUT, "no connection"): (
         "{host} never takes the connection; a firewall drops it: allow TCP 443 out, or mend the private DNS"
     ),
-    (Verdict.TIMEOUT, "deadline"): "never asked: the other rows took all the time; mend those first",
+    (Verdict.TIMEOUT, "deadline"): "the probe ended before it could answer; mend the other rows first",
     (Verdict.UNREACHABLE, "dns"): (
         "no such host {host}; look for a typing error in {endpoint_setting}, or at the private DNS zone"
     ),

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from argparse import Namespace
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from broker.minting.credentials import SCOPES, ApiKey
 from broker.minting.domains import Domain
 from broker.minting.outcomes import Part, Verdict
 from broker.minting.strategies import Dated, Ga, Row, Strategy
+from broker.probe import probe as probe_all
 from broker.probe import run
 from broker.probing.advice import BETTER, FURTHEST, Names, advice, most_useful
-from broker.probing.asking import Finding
+from broker.probing.asking import Finding, Patience
 from broker.probing.checks import Level, deployment, transcription
 from broker.probing.hearing import Heard
 from broker.probing.report import WIDTH, Report
+from tests.broker.build import settings
 from tests.simulator.loopback import loopback_only
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,7 +65,7 @@ def served():
     """Starts servers that answer every request as told: ``answer(handler) -> status, headers, body``."""
     servers = []
 
-    def start(answer):
+    def start(answer, tls=None):
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -74,9 +82,13 @@ def served():
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.handle_error = lambda *_: None  # a client that hangs up is what some tests are about
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
-        return f"http://127.0.0.1:{server.server_address[1]}"
+        host = "http://127.0.0.1" if tls is None else "https://localhost"
+        return f"{host}:{server.server_address[1]}"
 
     yield start
     for server in servers:
@@ -88,11 +100,11 @@ def served():
 def probe(monkeypatch, capsys):
     """Runs the probe with these settings; its exit code and what it printed, which is never a secret."""
 
-    def probed(endpoint=None, *, as_json=False, call=False, **settings):
+    def probed(endpoint=None, *, as_json=False, call=False, **changed):
         usual = {"environment": "development", "azure_voicelive_endpoint": endpoint}
-        if "azure_voicelive_identity" not in settings:
+        if "azure_voicelive_identity" not in changed:
             usual["azure_voicelive_key"] = KEY
-        for name, value in (usual | settings).items():
+        for name, value in (usual | changed).items():
             if value is not None:
                 monkeypatch.setenv(name.upper(), value)
         try:
@@ -104,6 +116,19 @@ def probe(monkeypatch, capsys):
         return code, out, err
 
     return probed
+
+
+def self_signed(path):
+    """A server's TLS with a certificate for localhost that nobody else vouches for."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(pem + unsigned.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(path)
+    return tls
 
 
 def error(status, code, headers=(), **said):
@@ -208,6 +233,15 @@ def test_a_host_that_does_not_exist_says_so(probe):
     assert "unreachable: no such host resource.invalid" in out.splitlines()[-1]
 
 
+def test_a_certificate_that_nobody_signed_is_insecure_and_not_a_timeout(served, probe, tmp_path):
+    endpoint = served(lambda _: minted(), tls=self_signed(tmp_path / "localhost.pem"))
+
+    code, out, _ = probe(endpoint)
+
+    assert code == 1
+    assert "insecure: the certificate of localhost:" in out.splitlines()[-1]
+
+
 def test_a_domain_of_the_list_is_mended_in_the_list(simulator, probe):
     elsewhere = simulator.replace("127.0.0.1", "localhost")  # the same address would be the same row
     further = [{"region": "west", "endpoint": elsewhere, "key": KEY, "model": "nope"}]
@@ -284,7 +318,7 @@ def test_without_aiortc_a_call_is_refused_in_a_sentence(probe, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("settings", "mistake"),
+    ("given", "mistake"),
     [
         ({}, "AZURE_VOICELIVE_ENDPOINT: not set"),
         (
@@ -294,8 +328,8 @@ def test_without_aiortc_a_call_is_refused_in_a_sentence(probe, monkeypatch):
         ({"environment": "nowhere", "vad_threshold": "7"}, "VAD_THRESHOLD: "),
     ],
 )
-def test_bad_configuration_is_listed_and_exits_with_2(probe, settings, mistake):
-    code, out, err = probe(**settings)
+def test_bad_configuration_is_listed_and_exits_with_2(probe, given, mistake):
+    code, out, err = probe(**given)
 
     assert (code, out) == (2, "")
     assert mistake in err
@@ -401,11 +435,25 @@ def test_an_identity_that_is_not_there_leaves_the_key_to_mint(simulator, served,
     monkeypatch.setenv("IDENTITY_ENDPOINT", served(lambda _: error(400, "no identity")))
     monkeypatch.setenv("IDENTITY_HEADER", "canary-identity-header")
 
-    code, out, _ = probe(simulator, azure_voicelive_identity="managed", azure_voicelive_key=KEY)
+    code, out, err = probe(simulator, azure_voicelive_identity="managed", azure_voicelive_key=KEY)
 
     assert code == 0
+    assert err == "Asking 2 ways to mint ...\n"
     assert re.search(r"identity +- +\d+ +credential not ready +\[1\]", out)
     assert "OK: primary/direct/ga/key mints" in out
+
+
+async def test_everything_ends_within_the_deadline():
+    impatient = Patience(row_s=5.0, all_s=0.1, together=1)
+    with socket.create_server(("127.0.0.1", 0)) as never_answers:
+        endpoint = f"http://127.0.0.1:{never_answers.getsockname()[1]}"
+        asked = settings(azure_voicelive_endpoint=endpoint, azure_voicelive_key_2=KEY_2)
+        report = await probe_all(asked, with_call=True, progress=io.StringIO(), patience=impatient)
+
+    assert [found.cause for found in report.findings] == ["deadline", "deadline"]
+    assert not report.works
+    assert report.call is None
+    assert "timeout:" in report.summary
 
 
 @pytest.mark.parametrize("verdict", Verdict)
