@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import httpx
+from pydantic_core import from_json, to_json
 
 from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
 from broker.minting.strategies import Row
@@ -58,7 +59,7 @@ class Asking:
         url = self._urls.get(row.mint_url) or self._urls.setdefault(row.mint_url, httpx.URL(row.mint_url))
         headers = {"Content-Type": "application/json", **row.headers()}
         try:
-            return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
+            return await self._upstream.ask("POST", url, headers, to_json(body))
         except TooLate as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
         except Insecure as exc:
@@ -125,8 +126,8 @@ def _failure(answer: Answer, now_s: float) -> MintFailed:
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = from_json(body)
+    except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 
@@ -142,6 +143,7 @@ def _their_now(answer: Answer, now_s: float) -> float:
     return now_s if date is None else date
 
 
+@lru_cache(maxsize=16)  # the same second comes with every answer of that second
 def _http_date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
