@@ -65,11 +65,15 @@ class Upstream:
                 return Answer(response.status_code, response.headers, await _read_capped(response))
             finally:
                 await response.aclose()
-        except httpx.TimeoutException as exc:
-            raise (TooLate if _was_late(exc) else NoAnswer) from exc
         # httpx-aiohttp passes on what it does not know, and a wild header is a ValueError of httpx.
         except (httpx.RequestError, aiohttp.ClientError, ValueError) as exc:
-            raise (Insecure if _is_insecure(exc) else NoAnswer)(type(exc).__name__) from exc
+            raise _what_happened(exc)(type(exc).__name__) from exc
+
+
+def _what_happened(exc: Exception) -> type[NoAnswer]:
+    if _is_insecure(exc):
+        return Insecure
+    return TooLate if isinstance(exc, httpx.TimeoutException) and _was_late(exc) else NoAnswer
 
 
 def _was_late(exc: httpx.TimeoutException) -> bool:

@@ -23,7 +23,7 @@ def failsafe_rows(domains: Sequence[Domain], api_version: str | None = None) -> 
 
 def _distinct(rows: Iterable[Row]) -> list[Row]:
     """On a custom host several strategies are one address: the first stands for all."""
-    kept: dict[tuple[str, str], Row] = {}
+    kept: dict[tuple[str, str, str], Row] = {}
     for row in rows:
-        kept.setdefault((row.mint_url, row.credential.name), row)
+        kept.setdefault((row.domain.name, row.mint_url, row.credential.name), row)
     return list(kept.values())

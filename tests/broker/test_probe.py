@@ -7,22 +7,17 @@ import json
 import os
 import re
 import socket
-import ssl
 import subprocess
 import sys
 import threading
 import time
 from argparse import Namespace
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import SecretStr
 
 from broker.minting.credentials import SCOPES, ApiKey
@@ -37,6 +32,7 @@ from broker.probing.checks import Level, deployment, transcription
 from broker.probing.hearing import Heard
 from broker.probing.report import WIDTH, Report
 from tests.broker.build import settings
+from tests.broker.certificates import self_signed
 from tests.simulator.loopback import loopback_only
 
 ROOT = Path(__file__).parent.parent.parent
@@ -116,19 +112,6 @@ def probe(monkeypatch, capsys):
         return code, out, err
 
     return probed
-
-
-def self_signed(path):
-    """A server's TLS with a certificate for localhost that nobody else vouches for."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    unsigned = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-    plain = serialization.NoEncryption()
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    path.write_bytes(pem + unsigned.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(path)
-    return tls
 
 
 def error(status, code, headers=(), **said):

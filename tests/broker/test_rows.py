@@ -53,6 +53,11 @@ def test_on_a_custom_host_the_same_address_is_asked_once():
     assert names == ["primary/direct/ga/key", "primary/direct/ga/key 2"]
 
 
+def test_two_deployments_of_one_resource_are_two_domains():
+    near, other = (Domain(name, "https://r.openai.azure.com", name, (KEY,)) for name in ("dep-1", "dep-2"))
+    assert {row.domain.name for row in failsafe_rows([near, other])} == {"dep-1", "dep-2"}
+
+
 @pytest.mark.parametrize("suffix", Host)
 def test_whatever_host_is_configured_its_siblings_are_the_same(suffix):
     assert urls(Domain("primary", f"https://r{suffix}", "dep", (KEY,))) == urls(R)[:2]
