@@ -107,7 +107,7 @@ def _answer(token: EphemeralToken, agent: AgentSpec, session_id: str) -> dict[st
         "model": token.model,
         "agent": {"id": agent.id, "name": agent.name, "voice": agent.voice},
         "session_id": session_id,
-        "session_update": None,
+        "session_update": token.session_update,
         "strategy": token.strategy,
         "mode": "direct",
     }

@@ -266,6 +266,17 @@ async def test_the_trace_of_the_page_goes_through(broker):
     assert response.json()["trace_id"] == response.headers["x-trace-id"] == trace_id
 
 
+async def test_a_resource_that_refuses_the_transcription_still_gets_it_from_the_browser(broker, respx_mock):
+    def answer(request):
+        heard = json.loads(request.content)["session"]["audio"]["input"]
+        return httpx.Response(500) if "transcription" in heard else httpx.Response(200, json=minted())
+
+    respx_mock.post(MINT).mock(side_effect=answer)
+    update = (await broker.post("/realtime/token")).json()["session_update"]
+    assert update["type"] == "session.update"
+    assert update["session"]["audio"]["input"] == {"transcription": {"model": "whisper-1"}}
+
+
 # Who may ask.
 
 
