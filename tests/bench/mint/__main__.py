@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.bench.mint.bars import bars_of
 from tests.bench.mint.figures import by_name, figures_of, not_run
 from tests.bench.mint.peers import PEERS, NotInstalled, Peer
-from tests.bench.mint.processes import Cores
+from tests.bench.mint.processes import Cores, pin
 from tests.bench.mint.rounds import ALONE, CROWD, FAR, Cell, Shape, Upstream, callers, measure
 from tests.bench.mint.systems import OURS, Stage, System
 from tests.bench.report import FOLDER, bar_chart, finish
@@ -59,7 +59,7 @@ def course() -> Course:
 
 async def run(course: Course, folder: Path) -> Run:
     cores = Cores.of_this_machine()
-    os.sched_setaffinity(0, cores.others)
+    pin(cores.others)
     absent: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         stage = Stage(stack, folder, cores)

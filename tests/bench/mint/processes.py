@@ -20,6 +20,7 @@ from tests.local.processes import ROOT, NotStarted
 START_S = 90.0  # LiteLLM imports for half a minute where it shares a core
 STOP_S = 5.0
 TAIL_CHARACTERS = 600
+CAN_PIN = hasattr(os, "sched_setaffinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,15 @@ class Cores:
 
     @classmethod
     def of_this_machine(cls) -> Cores:
-        """With a single core nothing can be kept apart."""
-        first, *others = sorted(os.sched_getaffinity(0))
+        """With a single core, or where processes cannot be pinned, nothing is kept apart."""
+        first, *others = sorted(os.sched_getaffinity(0)) if CAN_PIN else [0]
         return cls(frozenset([first]), frozenset(others or [first]))
+
+
+def pin(cores: frozenset[int]) -> None:
+    """Keep this process, and what it starts, to ``cores``; not every system can."""
+    if CAN_PIN:
+        os.sched_setaffinity(0, cores)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ async def started(program: Program, logs: Path) -> AsyncIterator[Process]:
             stdout=sink,
             stderr=sink,
             start_new_session=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, program.cores),
+            preexec_fn=lambda: pin(program.cores),
         )
     running = Process(program, process, log)
     try:

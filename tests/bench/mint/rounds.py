@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from dataclasses import asdict, dataclass
 import httpx
 
 from tests.bench.mint.callers import GRACE_S, Wish
-from tests.bench.mint.processes import Cores, Usage
+from tests.bench.mint.processes import Cores, Usage, pin
 from tests.bench.mint.systems import System
 from tests.local.processes import ROOT
 
@@ -96,7 +95,7 @@ async def callers(cores: Cores) -> AsyncIterator[Callers]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, cores.others),
+        preexec_fn=lambda: pin(cores.others),
     )
     try:
         yield Callers(process)
