@@ -32,7 +32,7 @@ def minted(value: str, model: str = "gpt-realtime", *, expires_at: int | None = 
 
 def rubbish(choice: int) -> tuple[bytes, dict[str, str]]:
     """A body that comes with 200 and holds no token, and its headers."""
-    variants = (
+    variants: tuple[tuple[bytes, dict[str, str]], ...] = (
         (
             b"<html><body>Our services are not available right now.</body></html>",
             {"content-type": "text/html"},

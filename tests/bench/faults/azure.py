@@ -42,6 +42,7 @@ class FakeAzure:
             for port, domain in zip(ports, self.domains.values(), strict=True)
         }
         self._untouched = Port(untouched, self._asked)
+        self._opening: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         for port in (*self._ports.values(), self._untouched):
@@ -80,7 +81,10 @@ class FakeAzure:
                 port = self._ports[window.domain]
                 from_now_s = at - time.monotonic()
                 loop.call_later(from_now_s + window.begin_s, port.refuse)
-                loop.call_later(from_now_s + window.end_s, lambda port=port: loop.create_task(port.open()))
+                loop.call_later(from_now_s + window.end_s, self._reopen, port)
+
+    def _reopen(self, port: Port) -> None:
+        self._opening = asyncio.create_task(port.open(), name=f"open {port.number} again")
 
 
 async def serve(schedule: Schedule, ports: list[int], untouched: int) -> None:

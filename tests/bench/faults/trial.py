@@ -115,7 +115,8 @@ async def _ask(azure: Running, path: str, body: dict[str, float] | None = None) 
     async with httpx.AsyncClient() as http:
         response = await http.post(azure.url + path, json=body or {})
     response.raise_for_status()
-    return response.json()
+    counted: dict[str, dict[str, int]] = response.json()
+    return counted
 
 
 def _trial(
