@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -78,6 +79,7 @@ def mistakes(exc: ValidationError) -> list[str]:
 
 def serve(app: ASGIApp, *, host: str, port: int) -> None:
     """Run until SIGINT or SIGTERM; what is being answered then is answered first."""
+    _spare_the_collector()
     uvicorn.run(
         app,
         host=host,
