@@ -28,7 +28,7 @@ probe: $(INSTALLED) ## Ask every configured way to mint once and say what to men
 .PHONY: test
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 .PHONY: check
 check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScript
