@@ -39,19 +39,19 @@ def stumble():
     try:
         {}["canary"]
     except KeyError:
-        logging.getLogger("uvicorn.error").exception("Exception in ASGI application")
+        logging.getLogger("a.library").exception("Exception in ASGI application")
 
 
 def test_a_library_s_traceback_is_frames_and_a_class_and_none_of_its_words(logged):
     (line,) = logged(stumble)
-    assert (line["event"], line["error"]) == ("uvicorn.error: error", "KeyError")
+    assert (line["event"], line["error"]) == ("a.library: error", "KeyError")
     assert line["frames"][0].endswith("stumble")
     assert "canary" not in json.dumps(line)
 
 
 def test_a_library_s_message_is_its_template_without_what_was_filled_in(logged):
-    (line,) = logged(lambda: logging.getLogger("uvicorn.error").info("%s accepted", "canary"))
-    assert line["event"] == "uvicorn.error: %s accepted"
+    (line,) = logged(lambda: logging.getLogger("a.library").info("%s accepted", "canary"))
+    assert line["event"] == "a.library: %s accepted"
 
 
 def test_a_library_s_error_is_only_who_logged_it(logged):

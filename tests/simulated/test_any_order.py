@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.simulated.talk import conversation, of_kind, sent
@@ -17,6 +17,7 @@ CLIENT_EVENTS: dict[str, dict[str, Any]] = {
 }
 
 
+@example(["start", "start", "hear", "say", "say"])
 @given(
     st.lists(st.sampled_from(["start", "stop", "hear", "say", "end", "drain", *CLIENT_EVENTS]), max_size=40)
 )

@@ -148,6 +148,8 @@ class Conversation:
     def audible(self, response_id: str) -> list[Output]:
         if self._generating is None or self._generating.id != response_id:
             return []
+        if self._playing is self._generating:
+            return []
         self._playing = self._generating
         return [events.output_audio("started", response_id)]
 
