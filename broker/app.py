@@ -19,9 +19,10 @@ from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
-from broker.minting.chain import MintChain, Misconfigured, OutOfTime, Throttled, Unavailable
+from broker.minting.chain import MintChain
 from broker.minting.credentials import Identity
 from broker.minting.health import Health
+from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, NotConfigured, Opening
 from broker.page import page_headers, page_routes

@@ -56,7 +56,9 @@ class Breaker:
         """Count a failure; ``at_least_s`` is how long the upstream itself asked to be left alone."""
         self._note(now, False)
         self._in_a_row += 1
-        if self.open_until is not None or at_least_s or self._is_enough(now):
+        if self.open_until is not None and now < self.open_until:  # asked before it opened: nothing new
+            self.open_until = max(self.open_until, now + at_least_s)
+        elif self.open_until is not None or at_least_s or self._is_enough(now):
             self._open(now, at_least_s)
 
     def _note(self, now: float, is_success: bool) -> None:

@@ -133,6 +133,11 @@ class Health:
         block = self._blocks.get(_domain_key(row), NO_BLOCK)
         return block.verdict is Verdict.THROTTLED and block.until > self._now()
 
+    def throttled_for_s(self) -> float | None:
+        """How long until the first throttled row may be asked again; None when none is throttled."""
+        ends = [self.free_at(row) for row in self.rows if self._is_throttled(row)]
+        return min(ends) - self._now() if ends else None
+
     def free_at(self, row: Row) -> float:
         """When nothing keeps the row from being asked any more."""
         blocks = [self._blocks.get(key, NO_BLOCK).until for key in self._keys[row]]
@@ -152,11 +157,16 @@ class Health:
         for breaker in self._breakers_of(row):
             breaker.succeeded(self._now())
         if self._blocks:
-            for key in self._keys[row]:
-                self._blocks.pop(key, None)
+            self._unblock(row)
         self._records[row] = self._records[row].after(self._now(), None, 200)
         if self._may_come_back(row):
             self._winner = row
+
+    def _unblock(self, row: Row) -> None:
+        """A token proves all but that the quota is not spent: it may have been asked for before the 429."""
+        for key in self._keys[row]:
+            if self._blocks.get(key, NO_BLOCK).verdict is not Verdict.THROTTLED:
+                self._blocks.pop(key, None)
 
     def _may_come_back(self, row: Row) -> bool:
         """Whether a row that stands before the winner in the list has been well for long enough."""

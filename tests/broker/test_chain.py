@@ -6,18 +6,13 @@ import asyncio
 
 import pytest
 
-from broker.minting.chain import (
-    MOST_ATTEMPTS,
-    MOST_PANICKING,
-    Misconfigured,
-    NoToken,
-    OutOfTime,
-    Throttled,
-    Unavailable,
-)
+from broker.minting.budget import Hedging
+from broker.minting.chain import MOST_PANICKING
 from broker.minting.credentials import ApiKey
 from broker.minting.health import Standing
+from broker.minting.no_token import Misconfigured, NoToken, OutOfTime, Throttled, Unavailable
 from broker.minting.outcomes import MintFailed, Part, Verdict
+from broker.minting.race import MOST_ATTEMPTS
 from tests.broker.build import SPEC
 from tests.broker.upstreams import KEY, Upstream, chain_of, domain, rows_of, token
 from tests.virtual_time import run_virtual
@@ -136,12 +131,44 @@ def test_a_single_throttled_domain_is_waited_for_when_that_is_short():
         def behaviour(row, at):
             return MintFailed(Verdict.THROTTLED, retry_after_s=2) if at < 1 else token(row)
 
-        chain, _ = minting(A, behaviour=behaviour)
-        error, _ = await outcome(chain)
-        assert isinstance(error, Throttled)
+        chain, upstream = minting(A, behaviour=behaviour)
         endpoint, took_s = await outcome(chain)
         assert endpoint == A.endpoint
-        assert took_s < 3
+        assert 2 < took_s < 3
+        assert len(upstream.asked) == 2
+
+    run_virtual(main())
+
+
+def test_a_token_that_was_asked_for_before_a_429_does_not_lift_it():
+    async def main():
+        def behaviour(row, at):
+            is_well = at == 0 or row.domain is B
+            return token(row) if is_well else MintFailed(Verdict.THROTTLED, retry_after_s=30)
+
+        chain, upstream = minting(A, B, behaviour=behaviour)
+        early = asyncio.create_task(outcome(chain))
+        await asyncio.sleep(0.1)
+        await outcome(chain)
+        await early
+        for _ in range(10):
+            await outcome(chain)
+        assert upstream.per_domain()["a"] == 2
+
+    run_virtual(main())
+
+
+def test_a_caller_whose_rows_all_failed_waits_for_the_quota_that_comes_back():
+    async def main():
+        def behaviour(row, at):
+            if row.domain is A:
+                return Verdict.BAD_ANSWER
+            return MintFailed(Verdict.THROTTLED, retry_after_s=2) if at < 1 else token(row)
+
+        chain, _ = minting(A, B, behaviour=behaviour)
+        endpoint, took_s = await outcome(chain)
+        assert endpoint == B.endpoint
+        assert 2 < took_s < 4
 
     run_virtual(main())
 
@@ -187,14 +214,19 @@ def test_a_hedge_comes_sooner_once_it_is_known_how_long_a_mint_takes():
 
 
 def test_hedges_are_paid_from_a_budget():
-    async def main():
-        chain, upstream = minting(A, B, behaviour=lambda row, _: token(row), attempt_s=10, deadline_s=30)
-        upstream.latency_s = lambda: 5.0
-        for _ in range(60):
-            await chain.mint(SPEC)
-        assert len(upstream.asked) <= 60 + 10 + 6 + 2  # at start, a tenth each, rounding
+    hedging = Hedging()
+    assert [hedging.take("a", 0.0) for _ in range(11)] == [True] * 10 + [False]
+    for _ in range(25):
+        hedging.minted(0.2)
+    assert [hedging.take("a", 0.0) for _ in range(3)] == [True, True, False]
 
-    run_virtual(main())
+
+def test_a_domain_that_keeps_losing_is_left_without_using_up_the_budget():
+    hedging = Hedging()
+    for _ in range(2):
+        hedging.won_over("a", 10.0)
+    assert all(hedging.take("a", 11.0) for _ in range(100))
+    assert [hedging.take("a", 13.0) for _ in range(11)][-1] is False
 
 
 def test_the_loser_of_a_hedge_is_cancelled_and_its_token_never_read():
@@ -211,7 +243,7 @@ def test_one_attempt_is_the_most_that_a_hanging_row_costs():
     async def main():
         chain, _ = minting(A, behaviour=lambda row, _: None if row.strategy.label == "direct" else token(row))
         _, took_s = await outcome(chain)
-        assert took_s == pytest.approx(2.0 + 0.18)
+        assert took_s == pytest.approx(0.75 + 0.18)  # another way into the same domain, beside it
 
     run_virtual(main())
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import pytest
 
-from broker.minting.chain import NoToken
+from broker.minting.no_token import NoToken
 from broker.minting.outcomes import MintFailed, Verdict
 from tests.broker.build import SPEC
 from tests.broker.upstreams import Upstream, chain_of, domain, lognormal, rows_of, token
