@@ -32,6 +32,7 @@ from broker.settings import Settings
 from broker.upstream import Upstream
 from broker.wiring import (
     domains_of,
+    endpoints_of,
     http_transport,
     identity_of,
     nobody_s_session,
@@ -148,5 +149,5 @@ def _signing_key(settings: Settings) -> Ed25519PrivateKey:
 
 
 def _page_headers(settings: Settings) -> dict[str, str]:
-    hosts = [settings.azure_voicelive_endpoint, settings.enrichment_url]
-    return page_headers(url for url in hosts if url)
+    memory = [settings.enrichment_url] if settings.enrichment_url else []
+    return page_headers([*endpoints_of(settings), *memory])

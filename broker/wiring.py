@@ -16,6 +16,7 @@ from broker.agents import DEFAULT_AGENT, load_agents
 from broker.edge.settings import Environment
 from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
 from broker.minting.domains import Domain
+from broker.minting.strategies import Strategy
 from broker.session import SessionSpec, Transcription, TurnDetection, session_for
 from broker.settings import Settings
 
@@ -56,6 +57,12 @@ def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:
         for domain in settings.azure_voicelive_domains
     ]
     return [first, *further]
+
+
+def endpoints_of(settings: Settings) -> list[str]:
+    """Every address a call may go to: a token works only on the host that minted it."""
+    domains = domains_of(settings, None)
+    return sorted({domain.endpoint_of(strategy.host) for domain in domains for strategy in Strategy})
 
 
 def _credentials(

@@ -399,6 +399,17 @@ async def test_the_page_comes_with_a_policy_that_names_whom_it_may_talk_to():
         assert (await broker.get("/status")).status_code == 200
 
 
+async def test_the_page_may_call_every_host_that_may_mint():
+    other = '[{"region": "far", "endpoint": "https://far.example.org", "key": "k"}]'
+    chosen = settings(
+        serve_page=True, azure_voicelive_endpoint="https://r.openai.azure.com", azure_voicelive_domains=other
+    )
+    async with running(broker_app(chosen)) as broker:
+        policy = (await broker.get("/")).headers["content-security-policy"]
+    for host in ("https://r.openai.azure.com", "https://r.services.ai.azure.com", "https://far.example.org"):
+        assert f" {host}" in policy
+
+
 async def test_only_the_page_is_served_and_the_api_keeps_its_manners():
     async with running(broker_app(settings(serve_page=True))) as broker:
         assert (await broker.get("/main.js")).status_code == 200
