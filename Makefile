@@ -6,11 +6,12 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
 PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
+ARGS ?=
 TSC := web/node_modules/.bin/tsc
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .PHONY: setup
 setup: $(INSTALLED) ## Make .venv and install the locked packages (run and test do it too)
@@ -19,10 +20,16 @@ setup: $(INSTALLED) ## Make .venv and install the locked packages (run and test 
 run: $(INSTALLED) ## Start everything on this machine and print the address to open
 	@if [ -f .env ]; then set -a; source ./.env; set +a; fi; exec $(PY) -m tests.local
 
+FLAGS ?=
+.PHONY: probe
+probe: $(INSTALLED) ## Ask every configured way to mint once and say what to mend
+	@if [ -f .env ]; then set -a; source ./.env; set +a; fi; ENVIRONMENT=$${ENVIRONMENT:-development} $(PY) -m broker probe $(FLAGS)
+
 .PHONY: test
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile --ignore tests/test_faults.py
+	@$(PY) -m pytest tests/test_faults.py
 
 .PHONY: check
 check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScript
@@ -40,13 +47,17 @@ fmt: $(INSTALLED) ## Format Python and apply the safe lint fixes
 bench: bench-mint bench-calls ## Run every benchmark; results go to .bench/
 
 .PHONY: bench-mint
-bench-mint: $(INSTALLED) ## Measure what the broker adds to a mint
+bench-mint: $(INSTALLED) ## Measure what a mint costs, beside a floor and the peers, which it fetches (6 minutes)
 	@$(PY) -m tests.bench.mint
 
 .PHONY: bench-calls
 bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one back from memory
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.bench.calls
+
+.PHONY: bench-faults
+bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
+	@$(PY) -m tests.bench.faults $(ARGS)
 
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock

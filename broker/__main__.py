@@ -1,8 +1,10 @@
-"""``python -m broker serve``: the broker as a process."""
+"""``python -m broker serve``: the broker as a process. ``probe``: what keeps it from minting."""
 
+from broker import probe
 from broker.app import create_app
-from broker.edge.startup import command_line
+from broker.edge.startup import Command, command_line
 from broker.settings import Settings
 
 if __name__ == "__main__":
-    command_line("broker", "Mints tokens for browser calls.", 8080, Settings, create_app)
+    probing = Command("probe", "ask every way to mint once, and say what to mend", probe.options, probe.run)
+    command_line("broker", "Mints tokens for browser calls.", 8080, Settings, create_app, [probing])

@@ -6,32 +6,42 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from httpx_aiohttp import AiohttpTransport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
+from broker.edge.background import background
 from broker.edge.callers import callers_for
 from broker.edge.grants import GrantSigner, load_signing_key
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from broker.minting.attempt import Asking
-from broker.minting.chain import MintChain, Misconfigured, OutOfTime, Throttled, Unavailable
+from broker.minting.canary import Canary
+from broker.minting.chain import MintChain
+from broker.minting.credentials import Identity
+from broker.minting.health import Health
+from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, NotConfigured, Opening
 from broker.page import page_headers, page_routes
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
-from broker.session import Transcription, TurnDetection
 from broker.settings import Settings
 from broker.upstream import Upstream
+from broker.wiring import (
+    domains_of,
+    endpoints_of,
+    http_transport,
+    identity_of,
+    nobody_s_session,
+    transcription_of,
+    turn_detection_of,
+)
 
 CONNECT_S = 1.0
 ANSWER_S = 2.0
-CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownAgent: ProblemType("unknown-agent", 404, "There is no such agent"),
@@ -43,15 +53,28 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
 }
 
 
-def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> ASGIApp:
-    """The broker. Opens nothing and reads nothing until its lifespan starts."""
+def create_app(settings: Settings, *, now: Callable[[], float] = time.time, probing: bool = True) -> ASGIApp:
+    """The broker. Opens nothing and reads nothing until its lifespan starts.
+
+    ``probing``: whether the canary asks rows by itself; off where a test counts what callers ask.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with _client() as azure, _client() as enrichment:
-            ask = Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S)
-            read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-            yield _state(settings, ask, read, now)
+        async with (
+            http_transport() as azure,
+            http_transport() as enrichment,
+            identity_of(settings) as identity,
+        ):
+            chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
+            canary = Canary(chain, nobody_s_session(settings)) if chain else None
+            work = background(
+                identity=identity.keep_fresh() if identity else None,
+                canary=canary.run() if canary and probing else None,
+            )
+            async with work:
+                read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
+                yield _state(settings, chain, canary, read, now)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
@@ -66,12 +89,13 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time) -> A
     return Traced(with_cors)
 
 
-def _client() -> httpx.AsyncClient:
-    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    return httpx.AsyncClient(transport=AiohttpTransport(limits=CONNECTIONS), timeout=ANSWER_S)
-
-
-def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Callable[[], float]) -> State:
+def _state(
+    settings: Settings,
+    chain: MintChain | None,
+    canary: Canary | None,
+    enrichment: Upstream,
+    now: Callable[[], float],
+) -> State:
     agents = load_agents(settings.azure_voicelive_voice)
     signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
     live = LiveSessions(now)
@@ -80,11 +104,9 @@ def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Calla
             agents=agents,
             signer=signer,
             recall=_recall(settings, enrichment),
-            chain=_chain(settings, azure),
-            turn_detection=TurnDetection(
-                settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms
-            ),
-            transcription=_transcription(settings),
+            chain=chain,
+            turn_detection=turn_detection_of(settings),
+            transcription=transcription_of(settings),
             greeting=settings.enable_proactive_greeting,
             enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
             live=live,
@@ -98,18 +120,20 @@ def _state(settings: Settings, azure: Upstream, enrichment: Upstream, now: Calla
         "agents": agents,
         "signer": signer,
         "live": live,
+        "chain": chain,
+        "canary": canary,
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
     }
 
 
-def _chain(settings: Settings, azure: Upstream) -> MintChain | None:
-    endpoint, key = settings.azure_voicelive_endpoint, settings.azure_voicelive_key
-    if endpoint is None or key is None:
+def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> MintChain | None:
+    rows = failsafe_rows(domains_of(settings, identity), settings.azure_voicelive_api_version)
+    if not rows:
         return None
-    rows = failsafe_rows(endpoint, settings.azure_voicelive_model, key)
-    return MintChain(rows, Asking(azure, filtered=settings.webrtc_filter))
+    ask = Asking(azure, filtered=settings.webrtc_filter)
+    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic)
 
 
 def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
@@ -119,16 +143,11 @@ def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
     return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000)
 
 
-def _transcription(settings: Settings) -> Transcription | None:
-    model = settings.transcription_model
-    return None if model is None else Transcription(model, settings.transcription_language)
-
-
 def _signing_key(settings: Settings) -> Ed25519PrivateKey:
     key = settings.grant_signing_key
     return load_signing_key(key.get_secret_value() if key else None)
 
 
 def _page_headers(settings: Settings) -> dict[str, str]:
-    hosts = [settings.azure_voicelive_endpoint, settings.enrichment_url]
-    return page_headers(url for url in hosts if url)
+    memory = [settings.enrichment_url] if settings.enrichment_url else []
+    return page_headers([*endpoints_of(settings), *memory])

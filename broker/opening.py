@@ -13,7 +13,8 @@ from broker.agents import AgentSpec
 from broker.edge.callers import Caller
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import new_session_id
-from broker.minting.chain import MintChain, NoToken
+from broker.minting.chain import MintChain
+from broker.minting.no_token import NoToken
 from broker.minting.outcomes import EphemeralToken
 from broker.recall import NoRecall, Recall
 from broker.session import SessionSpec, Transcription, TurnDetection, quotable, session_for
@@ -107,7 +108,7 @@ def _answer(token: EphemeralToken, agent: AgentSpec, session_id: str) -> dict[st
         "model": token.model,
         "agent": {"id": agent.id, "name": agent.name, "voice": agent.voice},
         "session_id": session_id,
-        "session_update": None,
+        "session_update": token.session_update,
         "strategy": token.strategy,
         "mode": "direct",
     }

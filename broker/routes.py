@@ -17,6 +17,9 @@ from broker.edge.callers import Callers
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import AgentId, SessionId
 from broker.edge.problems import Invalid, NotAllowed
+from broker.minting.canary import Canary
+from broker.minting.chain import MintChain
+from broker.minting.standing import standing_of
 from broker.opening import LiveSessions, Opening
 
 TOKEN_BODY_BYTES = 4 * 1024
@@ -36,6 +39,8 @@ class State(TypedDict):
     agents: Mapping[str, AgentSpec]
     signer: GrantSigner
     live: LiveSessions
+    chain: MintChain | None
+    canary: Canary | None
     endpoint: str | None
     model: str
     memory_url: str | None
@@ -111,10 +116,21 @@ async def health(_request: Request[State]) -> Response:
 
 
 async def ready(request: Request[State]) -> Response:
-    """Readiness: there is a way to mint. Asks nobody, so a probe can never cause an outage."""
-    is_ready = request.state["endpoint"] is not None
-    body = {"status": "ready" if is_ready else "not configured"}
+    """Readiness: some way to mint has worked. Asks nobody, so a probe can never cause an outage."""
+    canary = request.state["canary"]
+    is_ready = canary is not None and canary.is_ready
+    body = {"status": "ready" if is_ready else "no way to mint has worked yet"}
     return JSONResponse(body, 200 if is_ready else 503, headers=NO_STORE)
+
+
+async def strategies(request: Request[State]) -> Response:
+    """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
+    caller = request.state["callers"].identify(request)
+    if not caller.may_operate:
+        raise NotAllowed(f"the role {caller.role} may not see the chain")
+    chain = request.state["chain"]
+    rows = [] if chain is None else standing_of(chain)
+    return JSONResponse({"rows": rows}, headers=NO_STORE)
 
 
 def _memory(url: str | None) -> dict[str, Any] | None:
@@ -123,6 +139,7 @@ def _memory(url: str | None) -> dict[str, Any] | None:
 
 VOICE: list[BaseRoute] = [
     Route("/realtime/token", mint_token, methods=["POST"]),
+    Route("/realtime/strategies", strategies),
     Route("/agents", list_agents),
     Route("/config/{agent_id}", agent_config),
     Route("/status", status),

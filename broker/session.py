@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from broker.agents import AgentSpec
 
@@ -28,6 +29,16 @@ class TurnDetection:
     prefix_padding_ms: int = 300
     silence_duration_ms: int = 500
 
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "type": "server_vad",
+            "threshold": self.threshold,
+            "prefix_padding_ms": self.prefix_padding_ms,
+            "silence_duration_ms": self.silence_duration_ms,
+            "create_response": True,
+            "interrupt_response": True,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Transcription:
@@ -35,6 +46,9 @@ class Transcription:
 
     model: str = "whisper-1"
     language: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {"model": self.model} | ({"language": self.language} if self.language else {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@ import logging
 import pytest
 import respx
 import structlog
+from httpx_aiohttp import AiohttpTransport
 
 from tests.local.processes import SETTINGS
 
 
 @pytest.fixture
-def respx_mock():
-    """Upstreams answered in process, whatever the transport; the app under test is let through.
+def respx_mock(monkeypatch):
+    """Upstreams answered in process: whatever our services send goes to the router instead of a socket."""
+    with respx.mock(assert_all_called=False) as router:
 
-    ``using="httpx"`` patches the client and not httpcore, because ours runs over aiohttp.
-    """
-    with respx.mock(using="httpx", assert_all_called=False) as router:
-        router.route(host="test").pass_through()
+        async def handle(_transport, request):
+            return await router.async_handler(request)
+
+        monkeypatch.setattr(AiohttpTransport, "handle_async_request", handle)
         yield router
 
 

@@ -23,7 +23,7 @@ README = (ROOT / "README.md").read_text()
 
 def documented() -> dict[str, tuple[str, str]]:
     """Variable -> (whose it is, its default) as the README's table has them."""
-    row = re.compile(r"^\| `([A-Z_]+)` \| (both|broker|enrichment) \| (.+?) \|", re.MULTILINE)
+    row = re.compile(r"^\| `([A-Z_0-9]+)` \| (both|broker|enrichment) \| (.+?) \|", re.MULTILINE)
     return {name: (owner, default.strip("`")) for name, owner, default in row.findall(README)}
 
 
@@ -39,7 +39,7 @@ def default_of(name: str) -> str:
         return "–"
     if isinstance(field.default, bool):
         return str(field.default).lower()
-    return "[]" if field.default == frozenset() else str(field.default)
+    return "[]" if field.default in (frozenset(), ()) else str(field.default)
 
 
 def test_the_settings_table_lists_every_setting_with_its_owner_and_default():

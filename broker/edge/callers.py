@@ -17,6 +17,7 @@ from broker.edge.problems import NotAllowed, NotSignedIn
 # Both parts are allow-lists, so that "dev_bob_admin_viewer" is nobody and not an admin called "bob".
 DEVELOPMENT_PREFIX = "dev_"
 DEVELOPMENT_TOKEN = re.compile(r"dev_(?P<name>[A-Za-z0-9.-]{1,32})_(?P<role>admin|analyst|pm|viewer|user)")
+MAY_OPERATE = frozenset({"admin"})
 MAY_CALL = frozenset({"admin", "analyst", "pm", "user"})
 
 
@@ -30,6 +31,10 @@ class Caller:
     @property
     def may_call(self) -> bool:
         return self.role in MAY_CALL
+
+    @property
+    def may_operate(self) -> bool:
+        return self.role in MAY_OPERATE
 
 
 class Callers(Protocol):

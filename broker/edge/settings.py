@@ -24,7 +24,7 @@ def json_list(value: object) -> object:
     try:
         return json.loads(value)
     except ValueError as exc:
-        raise ValueError('must be a JSON list like ["https://app.example.org"]') from exc
+        raise ValueError('must be a JSON list, like ["https://app.example.org"]') from exc
 
 
 def base_url(url: str) -> str:

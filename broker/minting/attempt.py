@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Protocol
 
 import httpx
+from pydantic_core import from_json, to_json
 
-from broker.minting.outcomes import EphemeralToken, MintFailed, Verdict, verdict_of
+from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
-from broker.upstream import Answer, AnswerTooLarge, NoAnswer, TooLate, Upstream
+from broker.upstream import Answer, AnswerTooLarge, Insecure, NoAnswer, TooLate, Upstream
 
 LONGEST_LIFE_S = 86_400.0  # Azure allows two hours
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
@@ -26,7 +27,7 @@ REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
 class Ask(Protocol):
     """How the chain asks a row."""
 
-    async def __call__(self, row: Row, spec: SessionSpec) -> EphemeralToken: ...
+    async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken: ...
 
 
 class Asking:
@@ -38,32 +39,35 @@ class Asking:
         self._now = now
         self._urls: dict[str, httpx.URL] = {}
 
-    async def __call__(self, row: Row, spec: SessionSpec) -> EphemeralToken:
+    async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken:
         """Raises `MintFailed`; anything else is a bug and must surface."""
-        answer = await self._post(row, row.dialect.body(spec, row.domain.model))
+        answer = await self._post(row, row.dialect.body(spec, row.domain.model, omitted))
         if not answer.is_success:
             raise _failure(answer, self._now())
         value, expires_at = self._minted(answer)
         return EphemeralToken(
             value=value,
             expires_at=expires_at,
-            endpoint=row.strategy.base(row.domain),
+            endpoint=row.endpoint,
             calls_url=row.calls_url(filtered=self._filtered),
             model=row.domain.model,
-            strategy=row.strategy.name,
+            strategy=row.strategy.label,
+            session_update=row.dialect.session_update(spec, omitted),
         )
 
     async def _post(self, row: Row, body: dict[str, Any]) -> Answer:
         url = self._urls.get(row.mint_url) or self._urls.setdefault(row.mint_url, httpx.URL(row.mint_url))
-        headers = {"Content-Type": "application/json", **row.credential.headers()}
+        headers = {"Content-Type": "application/json", **row.headers()}
         try:
-            return await self._upstream.ask("POST", url, headers, json.dumps(body).encode())
+            return await self._upstream.ask("POST", url, headers, to_json(body))
         except TooLate as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
+        except Insecure as exc:
+            raise MintFailed(Verdict.INSECURE) from exc
         except AnswerTooLarge as exc:
             raise MintFailed(Verdict.BAD_ANSWER) from exc
         except NoAnswer as exc:
-            raise MintFailed(Verdict.TRANSIENT) from exc
+            raise MintFailed(Verdict.UNREACHABLE) from exc
 
     def _minted(self, answer: Answer) -> tuple[str, int]:
         minted = _json_object(answer.body)
@@ -108,19 +112,22 @@ def retry_after_s(headers: httpx.Headers, now_s: float) -> float | None:
 
 def _failure(answer: Answer, now_s: float) -> MintFailed:
     error = _json_object(answer.body).get("error")
-    code = error.get("code") if isinstance(error, dict) else None
+    said = error if isinstance(error, dict) else {}
+    code, param, message = (str(said.get(name) or "") for name in ("code", "param", "message"))
+    verdict, part = read_refusal(Refusal(answer.status, code, param, message))
     return MintFailed(
-        verdict_of(answer.status, code if isinstance(code, str) else None),
+        verdict,
         status=answer.status,
         retry_after_s=retry_after_s(answer.headers, now_s),
         request_id=_request_id(answer),
+        part=part,
     )
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(body)
-    except (ValueError, RecursionError):
+        answer = from_json(body)
+    except ValueError:
         return {}
     return answer if isinstance(answer, dict) else {}
 
@@ -136,6 +143,7 @@ def _their_now(answer: Answer, now_s: float) -> float:
     return now_s if date is None else date
 
 
+@lru_cache(maxsize=16)  # the same second comes with every answer of that second
 def _http_date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text).timestamp() if text else None

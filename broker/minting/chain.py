@@ -1,136 +1,166 @@
-"""Asks one row after another until one mints a token, inside one deadline.
+"""Mints a token by whichever row can, inside one deadline.
 
-A failure that another row could not mend stops the chain; a transient one is repeated once on the same row
-before the next is asked. Every row that was asked is reported.
+One row is asked; when it fails, the next best; when it is slow, one of another domain beside it, and the
+first token wins. What each answer means is in `outcomes`, what is known of each row in `health`. When no row
+may be asked, a few callers still try the least bad ones and all others are told at once when to come back.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+import random
+import time
+from collections.abc import Callable
 
 from broker.minting.attempt import Ask
-from broker.minting.outcomes import EphemeralToken, MintFailed, Verdict
+from broker.minting.budget import Hedging
+from broker.minting.health import Health
+from broker.minting.no_token import Misconfigured, NoToken, OutOfTime, Throttled, Unavailable
+from broker.minting.outcomes import MISCONFIGURED, EphemeralToken, MintFailed, Part, Verdict
+from broker.minting.race import Race
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
 
 DEADLINE_S = 8.0
 ATTEMPT_S = 2.0
-
-
-def _is_transient(exc: BaseException) -> bool:
-    return isinstance(exc, MintFailed) and exc.verdict in {Verdict.TRANSIENT, Verdict.TIMEOUT}
-
-
-ONE_QUICK_RETRY = AsyncRetrying(
-    retry=retry_if_exception(_is_transient),
-    stop=stop_after_attempt(2),
-    wait=wait_random_exponential(multiplier=0.2, max=1.0),  # seconds, full jitter
-    reraise=True,
-)
-
-# The session or the deployment is wrong, and no row of the same domain will see it otherwise.
-FINAL = frozenset({Verdict.SESSION_REFUSED, Verdict.NO_SUCH_DEPLOYMENT})
-MISCONFIGURED = FINAL | {Verdict.CREDENTIAL, Verdict.NO_SUCH_ROUTE, Verdict.UNKNOWN}
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One row asked, and what came of it; ``token`` is None for a failure."""
-
-    row: str
-    verdict: Verdict
-    status: int | None = None
-    request_id: str | None = None
-
-
-class NoToken(Exception):
-    """No row minted a token. The subclass says what the caller can make of it."""
-
-    def __init__(self, attempts: Sequence[Attempt], retry_after_s: float | None = None) -> None:
-        super().__init__("; ".join(f"{attempt.row}: {attempt.verdict}" for attempt in attempts))
-        self.attempts = tuple(attempts)
-        self.retry_after_s = retry_after_s
-
-
-class Throttled(NoToken):
-    """Every way that could work has spent its quota."""
-
-
-class Unavailable(NoToken):
-    """It may work again in a moment."""
-
-
-class OutOfTime(NoToken):
-    """The deadline came first."""
-
-
-class Misconfigured(NoToken):
-    """It will not work until somebody changes our configuration."""
+MOST_PANICKING = 3
+WORTH_WAITING_S = 3.0  # for a throttled domain, when there is no other
+SOONEST_RETRY_S = 1.0
 
 
 class MintChain:
-    """The rows, asked in order."""
+    """The rows and what is known of them. ``now`` is monotonic seconds."""
 
     def __init__(
         self,
-        rows: Sequence[Row],
+        health: Health,
         ask: Ask,
         *,
+        now: Callable[[], float] = time.monotonic,
         deadline_s: float = DEADLINE_S,
         attempt_s: float = ATTEMPT_S,
-        retrying: AsyncRetrying = ONE_QUICK_RETRY,
     ) -> None:
-        self._rows = tuple(rows)
+        self.health = health
+        self.hedging = Hedging()
         self._ask = ask
+        self.now = now
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
-        self._retrying = retrying
+        self._panicking = 0
 
     async def mint(self, spec: SessionSpec) -> EphemeralToken:
         """Raises a `NoToken` when no row could, or when the deadline passed."""
-        failures: list[tuple[Row, MintFailed]] = []
+        race = self._race(spec)
         try:
             async with asyncio.timeout(self._deadline_s) as deadline:
-                for row in self._rows:
-                    try:
-                        # A copy for each call: a shared AsyncRetrying mixes up concurrent ones.
-                        return await self._retrying.copy()(self._once, row, spec)
-                    except MintFailed as exc:
-                        failures.append((row, exc))
-                        if exc.verdict in FINAL:
-                            break
+                return await self._run(race)
         except TimeoutError as exc:
             if not deadline.expired():
                 raise
-            raise OutOfTime(_attempts(failures), retry_after_s=2.0) from exc
-        raise _no_token(failures)
+            raise OutOfTime(race.attempts, retry_after_s=2.0) from exc
+        finally:
+            race.abandon()
 
-    async def _once(self, row: Row, spec: SessionSpec) -> EphemeralToken:
+    def _race(self, spec: SessionSpec) -> Race:
+        async def attempt(row: Row, limit_s: float | None) -> EphemeralToken:
+            return await self.attempt(row, spec, limit_s)
+
+        return Race(attempt, self.health, self.hedging, self.now)
+
+    async def _run(self, race: Race) -> EphemeralToken:
+        """One round; and another when it ended early and something may be asked again by now."""
         try:
-            async with asyncio.timeout(self._attempt_s) as limit:
-                return await self._ask(row, spec)
+            return await self._round(race)
+        except (Throttled, Unavailable, OutOfTime):
+            if race.tried:
+                await self._wait_out_throttling()
+            if not race.tried or not self.health.is_any_ready():
+                raise
+        race.begin_again()
+        return await self._round(race)
+
+    async def _round(self, race: Race) -> EphemeralToken:
+        if not self.health.is_any_ready() and not self.health.least_bad():
+            await self._wait_out_throttling()
+        if self.health.is_any_ready():
+            return await race.run()
+        return await self._panic(race)
+
+    async def _wait_out_throttling(self) -> None:
+        """A short wait for a domain whose quota comes back is better than an error."""
+        wait_s = self.health.throttled_for_s()
+        if wait_s is not None and wait_s <= min(WORTH_WAITING_S, self._deadline_s - 0.5):
+            await asyncio.sleep(wait_s)
+
+    async def _panic(self, race: Race) -> EphemeralToken:
+        """Nothing may be asked. Few callers try all the same; the others learn at once when to come back."""
+        rows = self.health.least_bad()
+        if not rows or self._panicking >= MOST_PANICKING:
+            raise self._refusal()
+        self._panicking += 1
+        try:
+            return await race.run_panicking(rows)
+        finally:
+            self._panicking -= 1
+
+    def _refusal(self) -> NoToken:
+        reasons = {self.health.blocked_by(row) for row in self.health.rows}
+        if not reasons or reasons <= MISCONFIGURED:
+            return Misconfigured([])
+        retry_after_s = max(SOONEST_RETRY_S, self.health.free_in_s()) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter
+        return (Throttled if reasons == {Verdict.THROTTLED} else Unavailable)([], retry_after_s)
+
+    async def attempt(self, row: Row, spec: SessionSpec, limit_s: float | None = None) -> EphemeralToken:
+        """Ask one row, within one attempt's time, leaving out what its domain is known to refuse.
+
+        Raises `MintFailed`. Whatever comes of it is noted in the row's health, unless it is cancelled.
+        """
+        began = self.now()
+        try:
+            token = await self._ask_in_time(row, spec, limit_s or self._attempt_s)
+        except MintFailed as exc:
+            self.health.failed(row, exc)
+            if exc.verdict is Verdict.WRONG_AUDIENCE:
+                row.credential.audience_refused()
+            raise
+        self.health.succeeded(row)
+        self.hedging.minted(self.now() - began)
+        return token
+
+    async def _ask_in_time(self, row: Row, spec: SessionSpec, limit_s: float) -> EphemeralToken:
+        try:
+            async with asyncio.timeout(limit_s) as limit:
+                return await self._ask_without_what_is_refused(row, spec)
         except TimeoutError as exc:
             if not limit.expired():
                 raise
             raise MintFailed(Verdict.TIMEOUT) from exc
 
+    async def _ask_without_what_is_refused(self, row: Row, spec: SessionSpec) -> EphemeralToken:
+        for _ in Part:
+            try:
+                return await self._ask_minding_the_transcription(row, spec)
+            except MintFailed as exc:
+                if exc.part is None or exc.part in self.health.omitted(row):
+                    raise
+                self.health.refuses(row, exc.part)
+        return await self._ask(row, spec, self.health.omitted(row))
 
-def _no_token(failures: Sequence[tuple[Row, MintFailed]]) -> NoToken:
-    attempts = _attempts(failures)
-    verdicts = [exc.verdict for _, exc in failures]
-    waits = [exc.retry_after_s for _, exc in failures if exc.retry_after_s is not None]
-    if not verdicts or set(verdicts) <= MISCONFIGURED:
-        return Misconfigured(attempts)
-    if Verdict.THROTTLED in verdicts:
-        return Throttled(attempts, retry_after_s=max(waits, default=5.0))
-    if set(verdicts) == {Verdict.TIMEOUT}:
-        return OutOfTime(attempts, retry_after_s=2.0)
-    return Unavailable(attempts, retry_after_s=max(waits, default=2.0))
-
-
-def _attempts(failures: Sequence[tuple[Row, MintFailed]]) -> list[Attempt]:
-    return [Attempt(row.name, exc.verdict, exc.status, exc.request_id) for row, exc in failures]
+    async def _ask_minding_the_transcription(self, row: Row, spec: SessionSpec) -> EphemeralToken:
+        """Azure was seen to answer 500 whenever a transcription is in the mint: then ask without it."""
+        omitted = self.health.omitted(row)
+        is_transcribing = spec.transcription is not None and Part.TRANSCRIPTION not in omitted
+        try:
+            token = await self._ask(row, spec, omitted)
+        except MintFailed as exc:
+            if exc.status != 500 or not is_transcribing:
+                raise
+            self.health.failed_with_transcription(row)
+            if not self.health.may_be_the_transcription(row):
+                raise
+            token = await self._ask(row, spec, omitted | {Part.TRANSCRIPTION})
+            self.health.minted_only_without_transcription(row)
+            return token
+        if is_transcribing:
+            self.health.minted_with_transcription(row)
+        return token

@@ -37,14 +37,19 @@ def table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def finish(
-    name: str, rows: Sequence[Mapping[str, object]], bars: Sequence[Bar], plot: Mapping[str, float], unit: str
+    name: str,
+    rows: Sequence[Mapping[str, object]],
+    bars: Sequence[Bar],
+    plot: Mapping[str, float],
+    unit: str,
+    details: Mapping[str, object] | None = None,
 ) -> int:
-    """Print and write everything; the exit code is 1 when a bar was missed."""
+    """Print and write everything; the exit code is 1 when a bar was missed. ``details`` are for the JSON."""
     FOLDER.mkdir(exist_ok=True)
     print(table(rows), end="\n\n")
     for bar in bars:
         print(f"{'met   ' if bar.is_met else 'MISSED'}  {bar.promise}: {bar.seen}")
-    result = {"rows": list(rows), "bars": [asdict(bar) for bar in bars]}
+    result = {"rows": list(rows), "bars": [asdict(bar) for bar in bars], **(details or {})}
     (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
     (FOLDER / f"{name}.svg").write_text(bar_chart(name, plot, unit))
     print(f"\nWritten to {FOLDER / name}.json and {FOLDER / name}.svg")

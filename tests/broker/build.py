@@ -7,7 +7,7 @@ from typing import Any
 from broker.session import SessionSpec, Transcription, TurnDetection
 from broker.settings import Settings
 
-AZURE = "https://res.openai.azure.com"
+AZURE = "https://gateway.example.org"  # a host of nobody we know is used as it is: one row
 MINT = f"{AZURE}/openai/v1/realtime/client_secrets"
 KEY = "canary-api-key-0123456789"
 ENRICHMENT = "https://enrich.example.org"

@@ -14,6 +14,7 @@ from broker.edge.grants import keys_of, read_grant
 from broker.edge.telemetry import configure_logging
 from tests.broker.build import AZURE, ENRICHMENT, KEY, MINT, settings
 from tests.running import running
+from tests.waiting import until
 
 CONTEXT = f"{ENRICHMENT}/memory/context"
 ORIGIN = {"Origin": "https://app.example.org"}
@@ -30,13 +31,18 @@ def azure(respx_mock):
 
 @pytest.fixture
 async def broker():
-    async with running(create_app(settings())) as client:
+    async with running(broker_app(settings())) as client:
         yield client
 
 
 def asked(respx_mock) -> list[str]:
     """Which upstream addresses were asked."""
     return [str(call.request.url) for call in respx_mock.calls if call.request.url.host != "test"]
+
+
+def broker_app(chosen):
+    """The broker without its canary: these tests count what callers ask."""
+    return create_app(chosen, probing=False)
 
 
 def problem(response: httpx.Response, status: int, name: str) -> dict:
@@ -104,7 +110,7 @@ async def test_agents_are_shown_with_their_voices_and_without_their_prompts(brok
 
 async def test_status_shows_a_cut_endpoint():
     endpoint = f"https://{'a' * 60}.openai.azure.com"
-    async with running(create_app(settings(azure_voicelive_endpoint=endpoint))) as broker:
+    async with running(broker_app(settings(azure_voicelive_endpoint=endpoint))) as broker:
         status = (await broker.get("/status")).json()
     assert status["endpoint"] == endpoint[:50] + "..."
     assert status["voicelive_configured"] is True
@@ -118,7 +124,7 @@ async def test_a_session_that_holds_a_token_is_counted_once(broker, azure):
 
 
 async def test_without_a_resource_the_broker_lives_and_says_so():
-    app = create_app(settings(azure_voicelive_endpoint=None, azure_voicelive_key=None))
+    app = broker_app(settings(azure_voicelive_endpoint=None, azure_voicelive_key=None))
     async with running(app) as broker:
         assert (await broker.get("/health")).status_code == 200
         assert (await broker.get("/ready")).status_code == 503
@@ -129,8 +135,29 @@ async def test_without_a_resource_the_broker_lives_and_says_so():
 
 async def test_health_and_readiness_ask_nobody(broker, respx_mock):
     assert (await broker.get("/health")).json() == {"status": "healthy"}
-    assert (await broker.get("/ready")).status_code == 200
+    assert (await broker.get("/ready")).status_code == 503
     assert asked(respx_mock) == []
+
+
+async def test_a_service_is_ready_once_a_way_to_mint_has_worked(azure):
+    async with running(create_app(settings())) as broker:
+
+        async def is_ready():
+            return (await broker.get("/ready")).status_code == 200
+
+        assert await until(is_ready)
+
+
+async def test_operators_see_the_chain_as_it_stands(azure):
+    app = broker_app(settings(auth_required=True, auth_dev_tokens=True))
+    async with running(app) as broker:
+        analyst = {"Authorization": "Bearer dev_alice_analyst"}
+        problem(await broker.get("/realtime/strategies", headers=analyst), 403, "not-allowed")
+        await broker.post("/realtime/token", headers=analyst)
+        seen = await broker.get("/realtime/strategies", headers={"Authorization": "Bearer dev_op_admin"})
+    (row,) = seen.json()["rows"]
+    assert (row["row"], row["standing"], row["minted"]) == ("primary/direct/ga/key", "ready", 1)
+    assert KEY not in seen.text
 
 
 @pytest.mark.parametrize(
@@ -239,6 +266,17 @@ async def test_the_trace_of_the_page_goes_through(broker):
     assert response.json()["trace_id"] == response.headers["x-trace-id"] == trace_id
 
 
+async def test_a_resource_that_refuses_the_transcription_still_gets_it_from_the_browser(broker, respx_mock):
+    def answer(request):
+        heard = json.loads(request.content)["session"]["audio"]["input"]
+        return httpx.Response(500) if "transcription" in heard else httpx.Response(200, json=minted())
+
+    respx_mock.post(MINT).mock(side_effect=answer)
+    update = (await broker.post("/realtime/token")).json()["session_update"]
+    assert update["type"] == "session.update"
+    assert update["session"]["audio"]["input"] == {"transcription": {"model": "whisper-1"}}
+
+
 # Who may ask.
 
 
@@ -258,7 +296,7 @@ async def test_where_nobody_signs_in_a_page_of_another_origin_gets_nothing(broke
 
 
 async def test_where_signing_in_is_required_nobody_gets_a_token_without_it(respx_mock):
-    async with running(create_app(settings(auth_required=True))) as broker:
+    async with running(broker_app(settings(auth_required=True))) as broker:
         for headers in ({}, {"Authorization": "Bearer dev_alice_admin"}, {"X-MS-CLIENT-PRINCIPAL": "alice"}):
             response = await broker.post("/realtime/token", headers=headers)
             problem(response, 401, "not-signed-in")
@@ -279,7 +317,7 @@ async def test_where_signing_in_is_required_nobody_gets_a_token_without_it(respx
     ],
 )
 async def test_development_tokens_follow_a_strict_grammar(azure, authorization, status):
-    app = create_app(settings(auth_required=True, auth_dev_tokens=True))
+    app = broker_app(settings(auth_required=True, auth_dev_tokens=True))
     async with running(app) as broker:
         headers = {"Authorization": authorization.encode()}
         assert (await broker.post("/realtime/token", headers=headers)).status_code == status
@@ -290,7 +328,7 @@ async def test_development_tokens_follow_a_strict_grammar(azure, authorization, 
 
 @pytest.fixture
 async def remembering():
-    async with running(create_app(settings(enrichment_url=ENRICHMENT))) as client:
+    async with running(broker_app(settings(enrichment_url=ENRICHMENT))) as client:
         yield client
 
 
@@ -343,7 +381,7 @@ async def test_a_memory_that_does_not_answer_costs_no_more_than_its_budget(azure
         await asyncio.Event().wait()
 
     respx_mock.get(CONTEXT).mock(side_effect=never)
-    async with running(create_app(settings(enrichment_url=ENRICHMENT, recall_budget_ms=10))) as broker:
+    async with running(broker_app(settings(enrichment_url=ENRICHMENT, recall_budget_ms=10))) as broker:
         assert (await broker.post("/realtime/token")).json()["memory"]["status"] == "timeout"
 
 
@@ -351,7 +389,7 @@ async def test_a_memory_that_does_not_answer_costs_no_more_than_its_budget(azure
 
 
 async def test_the_page_comes_with_a_policy_that_names_whom_it_may_talk_to():
-    async with running(create_app(settings(serve_page=True, enrichment_url=ENRICHMENT))) as broker:
+    async with running(broker_app(settings(serve_page=True, enrichment_url=ENRICHMENT))) as broker:
         page = await broker.get("/")
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
@@ -361,8 +399,19 @@ async def test_the_page_comes_with_a_policy_that_names_whom_it_may_talk_to():
         assert (await broker.get("/status")).status_code == 200
 
 
+async def test_the_page_may_call_every_host_that_may_mint():
+    other = '[{"region": "far", "endpoint": "https://far.example.org", "key": "k"}]'
+    chosen = settings(
+        serve_page=True, azure_voicelive_endpoint="https://r.openai.azure.com", azure_voicelive_domains=other
+    )
+    async with running(broker_app(chosen)) as broker:
+        policy = (await broker.get("/")).headers["content-security-policy"]
+    for host in ("https://r.openai.azure.com", "https://r.services.ai.azure.com", "https://far.example.org"):
+        assert f" {host}" in policy
+
+
 async def test_only_the_page_is_served_and_the_api_keeps_its_manners():
-    async with running(create_app(settings(serve_page=True))) as broker:
+    async with running(broker_app(settings(serve_page=True))) as broker:
         assert (await broker.get("/main.js")).status_code == 200
         for path in ("/package-lock.json", "/tsconfig.json", "/node_modules/x.js", "/../pyproject.toml"):
             assert (await broker.get(path)).status_code == 404, path
@@ -380,7 +429,7 @@ async def test_without_being_told_the_broker_serves_no_page(broker):
 async def test_no_secret_is_in_any_log(azure, respx_mock, capfd):
     configure_logging("DEBUG")
     respx_mock.get(CONTEXT).respond(200, json={"facts": ["canary fact"]})
-    async with running(create_app(settings(enrichment_url=ENRICHMENT))) as broker:
+    async with running(broker_app(settings(enrichment_url=ENRICHMENT))) as broker:
         answer = (await broker.post("/realtime/token")).json()
         azure.respond(401, text="canary upstream text")
         await broker.post("/realtime/token")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import httpx
 import pytest
+from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
 from broker.minting.attempt import Asking, retry_after_s, unix_seconds
-from broker.minting.outcomes import MintFailed, Verdict
+from broker.minting.credentials import ApiKey
+from broker.minting.domains import Domain
+from broker.minting.outcomes import MintFailed, Part, Verdict
 from broker.minting.rows import failsafe_rows
 from broker.upstream import ANSWER_BYTES, Upstream
 from tests.broker.build import AZURE, KEY, MINT, SPEC
 from tests.clocks import Clock
 
-(ROW,) = failsafe_rows(AZURE, "gpt-realtime", SecretStr(KEY))
+DOMAIN = Domain("primary", AZURE, "gpt-realtime", (ApiKey(SecretStr(KEY)),))
+ROW = failsafe_rows([DOMAIN])[0]
+ALL = frozenset[Part]()
 
 
 @pytest.fixture
@@ -23,8 +28,8 @@ def clock():
 
 @pytest.fixture
 async def ask(clock):
-    async with httpx.AsyncClient() as http:
-        yield Asking(Upstream(http, connect_s=1, answer_s=2), filtered=True, now=clock)
+    async with AiohttpTransport() as transport:
+        yield Asking(Upstream(transport, connect_s=1, answer_s=2), filtered=True, now=clock)
 
 
 def minted(clock, **changed):
@@ -34,7 +39,7 @@ def minted(clock, **changed):
 async def test_the_wire_is_azure_s_ga_wire(ask, clock, respx_mock):
     route = respx_mock.post(MINT).respond(200, json=minted(clock))
 
-    token = await ask(ROW, SPEC)
+    token = await ask(ROW, SPEC, ALL)
 
     sent = route.calls.last.request
     body = httpx.Response(200, content=sent.content).json()
@@ -52,38 +57,78 @@ async def test_the_wire_is_azure_s_ga_wire(ask, clock, respx_mock):
 
 async def test_a_token_never_shows_in_its_repr(ask, clock, respx_mock):
     respx_mock.post(MINT).respond(200, json=minted(clock, value="ek_canary"))
-    assert "ek_canary" not in repr(await ask(ROW, SPEC))
+    assert "ek_canary" not in repr(await ask(ROW, SPEC, ALL))
+
+
+def said(code, message="canary", param=None):
+    return {"error": {"code": code, "message": message, "param": param}}
 
 
 @pytest.mark.parametrize(
     ("status", "body", "verdict"),
     [
-        (400, {"error": {"code": "InvalidSessionType", "message": "canary"}}, Verdict.SESSION_REFUSED),
-        (400, {"error": {"code": "OpperationNotSupported", "message": "canary"}}, Verdict.SESSION_REFUSED),
-        (401, {"error": {"code": "401", "message": "canary"}}, Verdict.CREDENTIAL),
+        (400, said("InvalidSessionType"), Verdict.WRONG_DIALECT),
+        (400, said("unknown_parameter", param="session.type"), Verdict.WRONG_DIALECT),
+        (400, said("BadRequest", "api-version query parameter is not allowed"), Verdict.WRONG_DIALECT),
+        (400, said("invalid_value", param="session.audio.output.voice"), Verdict.SESSION_REFUSED),
+        (400, said("OpperationNotSupported"), Verdict.SESSION_REFUSED),
+        (400, said("unknown_parameter", param="session.audio.input.noise_reduction"), Verdict.REFUSED_PART),
+        (400, said("unknown_parameter", param="expires_after"), Verdict.REFUSED_PART),
+        (400, said("invalid_value", param="expires_after.seconds"), Verdict.REFUSED_PART),
+        (400, said("invalid_value", param="session.audio.input.transcription.model"), Verdict.REFUSED_PART),
+        (401, said("401"), Verdict.CREDENTIAL),
+        (401, said("PermissionDenied", "the principal lacks the data action"), Verdict.CREDENTIAL),
+        (401, said("401", "Audience validation failed"), Verdict.WRONG_AUDIENCE),
         (401, {"statusCode": 401, "message": "canary"}, Verdict.CREDENTIAL),
-        (403, {"error": {"code": "AuthenticationTypeDisabled", "message": "canary"}}, Verdict.CREDENTIAL),
-        (404, {"error": {"code": "404", "message": "Resource not found"}}, Verdict.NO_SUCH_ROUTE),
-        (404, {"error": {"code": "DeploymentNotFound", "message": "canary"}}, Verdict.NO_SUCH_DEPLOYMENT),
+        (403, said("AuthenticationTypeDisabled"), Verdict.FORBIDDEN),
+        (403, {}, Verdict.FORBIDDEN),
+        (404, said("404", "Resource not found"), Verdict.NO_SUCH_ROUTE),
+        (404, said("DeploymentNotFound"), Verdict.NO_SUCH_DEPLOYMENT),
         (405, {}, Verdict.NO_SUCH_ROUTE),
-        (302, {}, Verdict.NO_SUCH_ROUTE),
+        (410, {}, Verdict.NO_SUCH_ROUTE),
+        (302, {}, Verdict.REDIRECT),
         (408, {}, Verdict.TRANSIENT),
-        (429, {"error": {"code": "429", "message": "canary"}}, Verdict.THROTTLED),
+        (409, {}, Verdict.TRANSIENT),
+        (425, {}, Verdict.TRANSIENT),
+        (429, said("429"), Verdict.THROTTLED),
+        (431, {}, Verdict.UNKNOWN),
         (418, {"error": "a string"}, Verdict.UNKNOWN),
         (500, {}, Verdict.TRANSIENT),
+        (502, said("BadGateway"), Verdict.TRANSIENT),
         (503, [1, 2], Verdict.TRANSIENT),
+        (504, {}, Verdict.TRANSIENT),
+        (529, {}, Verdict.TRANSIENT),
     ],
 )
 async def test_each_refusal_has_its_word_and_none_of_azure_s_text(ask, respx_mock, status, body, verdict):
-    respx_mock.post(MINT).respond(
-        status, json=body, headers={"apim-request-id": "r-1", "location": "https://x"}
-    )
+    headers = {"apim-request-id": "r-1", "location": "https://x"}
+    respx_mock.post(MINT).respond(status, json=body, headers=headers)
     with pytest.raises(MintFailed) as caught:
-        await ask(ROW, SPEC)
+        await ask(ROW, SPEC, ALL)
     assert caught.value.verdict is verdict
     assert caught.value.request_id == "r-1"
     assert "canary" not in str(caught.value)
     assert len(respx_mock.calls) == 1
+
+
+@pytest.mark.parametrize("part", Part)
+async def test_an_omitted_part_is_not_in_the_body(ask, clock, respx_mock, part):
+    route = respx_mock.post(MINT).respond(200, json=minted(clock))
+    token = await ask(ROW, SPEC, frozenset({part}))
+    sent = httpx.Response(200, content=route.calls.last.request.content).json()
+    for name in part.split("."):
+        sent = sent.get(name, {})
+    assert sent == {}
+    assert (token.session_update is None) is (part is not Part.TRANSCRIPTION)
+
+
+async def test_a_transcription_that_was_omitted_is_handed_to_the_browser(ask, clock, respx_mock):
+    respx_mock.post(MINT).respond(200, json=minted(clock))
+    token = await ask(ROW, SPEC, frozenset({Part.TRANSCRIPTION}))
+    assert token.session_update == {
+        "type": "session.update",
+        "session": {"type": "realtime", "audio": {"input": {"transcription": {"model": "whisper-1"}}}},
+    }
 
 
 @pytest.mark.parametrize(
@@ -106,29 +151,30 @@ async def test_each_refusal_has_its_word_and_none_of_azure_s_text(ask, respx_moc
 async def test_an_answer_that_is_no_token_is_a_bad_answer(ask, respx_mock, answer):
     respx_mock.post(MINT).respond(200, **answer)
     with pytest.raises(MintFailed) as caught:
-        await ask(ROW, SPEC)
+        await ask(ROW, SPEC, ALL)
     assert caught.value.verdict is Verdict.BAD_ANSWER
 
 
 @pytest.mark.parametrize(
     ("fault", "verdict"),
     [
-        (httpx.ConnectError("canary"), Verdict.TRANSIENT),
-        (httpx.ReadError("canary"), Verdict.TRANSIENT),
+        (httpx.ConnectError("canary"), Verdict.UNREACHABLE),
+        (httpx.ReadError("canary"), Verdict.UNREACHABLE),
+        (httpx.DecodingError("canary"), Verdict.UNREACHABLE),
         (httpx.ReadTimeout("canary"), Verdict.TIMEOUT),
     ],
 )
 async def test_a_broken_connection_is_translated(ask, respx_mock, fault, verdict):
     respx_mock.post(MINT).mock(side_effect=fault)
     with pytest.raises(MintFailed) as caught:
-        await ask(ROW, SPEC)
+        await ask(ROW, SPEC, ALL)
     assert caught.value.verdict is verdict
 
 
 async def test_expiry_is_judged_by_azure_s_clock_and_not_by_ours(ask, clock, respx_mock):
     respx_mock.post(MINT).respond(200, json=minted(clock), headers={"date": "Wed, 18 Nov 2026 10:26:40 GMT"})
     clock.pass_s(3600)
-    assert (await ask(ROW, SPEC)).value == "ek_1"
+    assert (await ask(ROW, SPEC, ALL)).value == "ek_1"
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,12 @@ def test_an_endpoint_in_any_usual_spelling_is_the_resource_s_origin(spelling):
         "res.openai.azure.com",
         "https://",
         "https://res.openai.azure.com:notaport",
+        "https://openai.azure.com.evil",
+        "https://res.openai.azure.com.evil.example",
+        "https://a.b.openai.azure.com",
+        "https://10.0.0.4",
+        "https://[2001:db8::1]",
+        "https://res.openai.azure.us",
     ],
 )
 def test_an_endpoint_that_could_leak_the_key_is_refused(endpoint):
@@ -76,6 +82,7 @@ def test_every_mistake_is_reported_at_once_and_no_value():
         "CORS_ORIGINS",
         "LOG_LEVEL",
         "AZURE_VOICELIVE_KEY",
+        "MINT_ALLOW_KEY",
         "VAD_THRESHOLD",
     ]
     assert "canary" not in " ".join(lines)
@@ -83,12 +90,12 @@ def test_every_mistake_is_reported_at_once_and_no_value():
 
 @pytest.mark.parametrize("environment", ["test", "uat", "production"])
 def test_where_people_s_data_is_nobody_gets_in_without_signing_in(environment):
-    assert refused(environment=environment) == [
+    assert refused(environment=environment, mint_allow_key=True) == [
         f"AUTH_REQUIRED: false is refused with ENVIRONMENT={environment}"
     ]
-    assert refused(environment=environment, auth_required=True, auth_dev_tokens=True) == [
-        f"AUTH_DEV_TOKENS: true is refused with ENVIRONMENT={environment}"
-    ]
+    assert refused(
+        environment=environment, auth_required=True, auth_dev_tokens=True, mint_allow_key=True
+    ) == [f"AUTH_DEV_TOKENS: true is refused with ENVIRONMENT={environment}"]
 
 
 @pytest.mark.parametrize("environment", ["staging", "development"])
@@ -97,7 +104,9 @@ def test_a_proof_of_concept_may_leave_signing_in_out(environment):
 
 
 def test_grants_that_must_outlive_a_restart_need_a_lasting_key():
-    (line,) = refused(environment="uat", auth_required=True, enrichment_url="https://enrich.example.org")
+    (line,) = refused(
+        environment="uat", auth_required=True, mint_allow_key=True, enrichment_url="https://e.example.org"
+    )
     assert line == "GRANT_SIGNING_KEY: required with ENVIRONMENT=uat"
 
 
@@ -121,6 +130,50 @@ def test_an_enrichment_address_that_browsers_could_not_use_is_refused(url):
     (line,) = refused(enrichment_url=url)
     assert line.startswith("ENRICHMENT_URL: ")
     assert "canary" not in line
+
+
+def test_further_domains_are_resources_with_regions_of_their_own():
+    other = (
+        '[{"region": "sweden", "endpoint": "https://s.openai.azure.com/openai", "key": "k", "model": "m"}]'
+    )
+    (domain,) = settings(azure_voicelive_domains=other).azure_voicelive_domains
+    assert (domain.endpoint, domain.model) == ("https://s.openai.azure.com", "m")
+
+
+@pytest.mark.parametrize(
+    "domains",
+    [
+        "not json",
+        '[{"region": "primary", "endpoint": "https://s.openai.azure.com", "key": "canary"}]',
+        '[{"region": "sweden", "endpoint": "https://s.openai.azure.com"}]',
+        '[{"region": "sweden", "endpoint": "http://s.openai.azure.com", "key": "canary"}]',
+        '[{"region": "sweden", "endpoint": "https://s.openai.azure.com", "kye": "canary"}]',
+    ],
+)
+def test_a_further_domain_that_cannot_work_is_refused_without_its_key(domains):
+    (line,) = refused(azure_voicelive_domains=domains)
+    assert line.startswith("AZURE_VOICELIVE_DOMAINS")
+    assert "canary" not in line
+
+
+@pytest.mark.parametrize("environment", ["uat", "production"])
+def test_a_key_alone_mints_in_production_only_when_that_is_allowed(environment):
+    strict = {"environment": environment, "auth_required": True}
+    assert refused(**strict) == [
+        f"MINT_ALLOW_KEY: must be true with ENVIRONMENT={environment} and no AZURE_VOICELIVE_IDENTITY"
+    ]
+    assert settings(**strict, mint_allow_key=True).mint_allow_key
+    assert settings(**strict, azure_voicelive_identity="managed").azure_voicelive_key is not None
+
+
+def test_an_identity_needs_no_key():
+    chosen = settings(azure_voicelive_key=None, azure_voicelive_identity="managed")
+    assert chosen.azure_voicelive_key is None
+
+
+def test_a_service_principal_needs_all_its_parts():
+    (line,) = refused(azure_voicelive_identity="service-principal", azure_client_id="c")
+    assert line.startswith("AZURE_CLIENT_SECRET: ")
 
 
 def test_secrets_do_not_print():

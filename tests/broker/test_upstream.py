@@ -7,10 +7,14 @@ import gzip
 import time
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+from httpx_aiohttp import AiohttpTransport
 
 from broker.app import create_app
+from broker.upstream import Insecure, Upstream
 from tests.broker.build import settings
+from tests.broker.certificates import self_signed
 from tests.running import running
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -47,7 +51,10 @@ async def speaking(answer: bytes):
 
 @pytest.mark.parametrize("answer", RUBBISH.values(), ids=RUBBISH.keys())
 async def test_an_azure_that_speaks_rubbish_is_a_problem_and_no_bug(answer):
-    async with speaking(answer) as url, running(create_app(settings(azure_voicelive_endpoint=url))) as broker:
+    async with (
+        speaking(answer) as url,
+        running(create_app(settings(azure_voicelive_endpoint=url), probing=False)) as broker,
+    ):
         response = await broker.post("/realtime/token")
     assert response.status_code in {502, 503, 504}
     assert response.json()["type"].startswith("urn:voicelive:problem:mint-")
@@ -57,7 +64,7 @@ async def test_an_azure_that_speaks_rubbish_is_a_problem_and_no_bug(answer):
 async def test_a_memory_that_speaks_rubbish_is_a_miss_and_no_problem(answer):
     token = b'{"value": "ek_1", "expires_at": %d}'
     async with speaking(answer) as memory, minting(token) as azure:
-        app = create_app(settings(azure_voicelive_endpoint=azure, enrichment_url=memory))
+        app = create_app(settings(azure_voicelive_endpoint=azure, enrichment_url=memory), probing=False)
         async with running(app) as broker:
             response = await broker.post("/realtime/token")
     assert response.status_code == 200
@@ -67,3 +74,19 @@ async def test_a_memory_that_speaks_rubbish_is_a_miss_and_no_problem(answer):
 def minting(token: bytes):
     body = token % (int(time.time()) + 60)
     return speaking(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+async def test_a_server_that_cannot_prove_who_it_is_gets_nothing_and_is_called_insecure(tmp_path):
+    tls = self_signed(tmp_path / "localhost.pem")
+    heard = []
+
+    async def serve(reader, writer):
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    async with server, AiohttpTransport() as transport:
+        url = httpx.URL(f"https://localhost:{server.sockets[0].getsockname()[1]}/")
+        with pytest.raises(Insecure):
+            await Upstream(transport, connect_s=2, answer_s=2).ask("POST", url, {"api-key": "canary"}, b"{}")
+    assert heard == []

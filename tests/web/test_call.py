@@ -242,6 +242,14 @@ async def test_words_that_are_transcribed_late_still_stand_before_their_answer(o
     assert [line["role"] for line in await person.remembered(2)] == ["user", "assistant"]
 
 
+async def test_where_azure_refuses_the_transcription_the_page_turns_it_on_itself(open_page, broker_for):
+    url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-500-with-transcription", **QUIET)
+    person = await open_page(url, microphone="paris")
+    await person.start()
+    await person.sees_turns(2)
+    assert "paris" in (await person.transcript())[0][1].lower()
+
+
 async def test_an_answer_is_kept_even_when_the_question_is_never_transcribed(open_page, broker_for):
     url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-transcription-missing", **QUIET)
     person = await open_page(url, microphone="train")

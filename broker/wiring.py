@@ -1,0 +1,129 @@
+"""What the settings mean in parts: domains, credentials, chain, memory. Half of the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+import structlog
+from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
+from httpx_aiohttp import AiohttpTransport
+from pydantic import SecretStr
+
+from broker.agents import DEFAULT_AGENT, load_agents
+from broker.edge.settings import Environment
+from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
+from broker.minting.domains import Domain
+from broker.minting.strategies import Strategy
+from broker.session import SessionSpec, Transcription, TurnDetection, session_for
+from broker.settings import Settings
+
+# A misconfigured identity endpoint accepts and never answers; the SDK's defaults then wait for minutes.
+# Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
+IMPATIENT: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
+
+CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
+
+log = structlog.get_logger(__name__)
+
+
+def http_transport() -> httpx.AsyncBaseTransport:
+    """What the broker speaks HTTP with; it is open inside ``async with``."""
+    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
+    return AiohttpTransport(limits=CONNECTIONS)
+
+
+def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:
+    """The configured resources, the first one first; none without an endpoint."""
+    if settings.azure_voicelive_endpoint is None:
+        return []
+    first = Domain(
+        settings.azure_voicelive_region,
+        settings.azure_voicelive_endpoint,
+        settings.azure_voicelive_model,
+        _credentials(settings, identity, settings.azure_voicelive_key, settings.azure_voicelive_key_2),
+        settings.azure_voicelive_project_name,
+    )
+    further = [
+        Domain(
+            domain.region,
+            domain.endpoint,
+            domain.model or settings.azure_voicelive_model,
+            _credentials(settings, identity, domain.key, domain.key_2),
+            domain.project,
+        )
+        for domain in settings.azure_voicelive_domains
+    ]
+    return [first, *further]
+
+
+def endpoints_of(settings: Settings) -> list[str]:
+    """Every address a call may go to: a token works only on the host that minted it."""
+    domains = domains_of(settings, None)
+    return sorted({domain.endpoint_of(strategy.host) for domain in domains for strategy in Strategy})
+
+
+def _credentials(
+    settings: Settings, identity: Identity | None, *keys: SecretStr | None
+) -> tuple[Credential, ...]:
+    """Identity before keys; keys only where they are allowed, and there it is said loudly."""
+    found: list[Credential] = [identity] if identity else []
+    is_strict = settings.environment in {Environment.UAT, Environment.PRODUCTION}
+    if is_strict and not settings.mint_allow_key:
+        return tuple(found)
+    names = ("key", "key 2")
+    given = [ApiKey(key, name) for name, key in zip(names, keys, strict=True) if key is not None]
+    if is_strict and given:
+        log.warning("key.allowed", environment=settings.environment)
+    return (*found, *given)
+
+
+@asynccontextmanager
+async def identity_of(settings: Settings) -> AsyncIterator[Identity | None]:
+    """The configured Entra identity, its SDK client open; None when there is none."""
+    async with token_source_of(settings) as source:
+        yield None if source is None else Identity(source, scope=settings.azure_voicelive_scope)
+
+
+@asynccontextmanager
+async def token_source_of(settings: Settings) -> AsyncIterator[TokenSource | None]:
+    """Where the configured identity gets its access tokens from; None when there is none."""
+    async with AsyncExitStack() as stack:
+        match settings.azure_voicelive_identity:
+            case "managed":
+                yield await stack.enter_async_context(
+                    ManagedIdentityCredential(client_id=settings.azure_client_id, **IMPATIENT)
+                )
+            case "service-principal":
+                yield await stack.enter_async_context(_service_principal(settings))
+            case "cli":
+                yield await stack.enter_async_context(AzureCliCredential())
+            case _:
+                yield None
+
+
+def _service_principal(settings: Settings) -> ClientSecretCredential:
+    secret = settings.azure_client_secret.get_secret_value() if settings.azure_client_secret else ""
+    return ClientSecretCredential(
+        settings.azure_tenant_id or "", settings.azure_client_id or "", secret, **IMPATIENT
+    )
+
+
+def nobody_s_session(settings: Settings) -> SessionSpec:
+    """What a probe asks for: a session like a caller's, with nobody's memory in it."""
+    agent = load_agents(settings.azure_voicelive_voice)[DEFAULT_AGENT]
+    detection, transcription = turn_detection_of(settings), transcription_of(settings)
+    return session_for(agent, [], turn_detection=detection, transcription=transcription)
+
+
+def turn_detection_of(settings: Settings) -> TurnDetection:
+    return TurnDetection(
+        settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms
+    )
+
+
+def transcription_of(settings: Settings) -> Transcription | None:
+    model = settings.transcription_model
+    return None if model is None else Transcription(model, settings.transcription_language)
