@@ -145,41 +145,6 @@ async def test_speaking_over_the_answer_stops_it_and_both_are_kept(open_page):
     assert episode[2]["interrupted"] is False
 
 
-async def test_killing_enrichment_mid_call_loses_nothing_and_the_call_never_notices(open_page, system):
-    person = await open_page(speaks=True)
-    await person.start()
-    await person.sees_turns(1)
-
-    await system["enrichment"].kill()
-    await person.is_in("listening")
-    await person.speak("paris")
-    await expect(person.page.locator("#transcript li")).to_have_count(3, timeout=20_000)
-    await person.sees_turns(2, "waiting")
-    await person.is_in("listening")
-
-    await system.restart("enrichment")
-    await person.sees_turns(3)
-    await person.speak("train")
-    await person.sees_turns(5)
-    await person.end()
-    episode = await person.remembered(5)
-    assert [line["role"] for line in episode] == ["assistant", "user", "assistant", "user", "assistant"]
-    assert len({line["turn_id"] for line in episode}) == 5
-    assert [line["content"] for line in episode] == [text for _, text in await person.transcript()]
-
-
-async def test_a_turn_that_could_not_be_sent_goes_out_after_a_reload(open_page, system):
-    person = await open_page()
-    await person.write("Hello there")
-    await person.sees_turns(2)
-    await system["enrichment"].kill()
-    await person.write("This must not get lost")
-    await person.sees_turns(2, "waiting")
-    await system.restart("enrichment")
-    await person.page.reload()
-    assert [line["content"] for line in await person.remembered(4)][2] == "This must not get lost"
-
-
 OLDER_PAGE = """async ({broker, enrichment, text}) => {
   const session_id = crypto.randomUUID();
   const post = (url, body) => fetch(url, {
@@ -228,66 +193,6 @@ async def test_a_page_that_knows_only_the_older_contract_works_unchanged(open_pa
 
     lines = await until(both)
     assert [line["content"] for line in lines] == ["Good morning", outcome["reply"]]
-
-
-# What can go wrong, as the person sees it. The deployment chooses the fault.
-
-
-async def test_words_that_are_transcribed_late_still_stand_before_their_answer(open_page, broker_for):
-    url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-late-user-transcript", **QUIET)
-    person = await open_page(url, microphone="train")
-    await person.start()
-    await person.sees_turns(2)
-    assert [speaker for speaker, _ in await person.transcript()] == ["user", "assistant"]
-    assert [line["role"] for line in await person.remembered(2)] == ["user", "assistant"]
-
-
-async def test_where_azure_refuses_the_transcription_the_page_turns_it_on_itself(open_page, broker_for):
-    url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-500-with-transcription", **QUIET)
-    person = await open_page(url, microphone="paris")
-    await person.start()
-    await person.sees_turns(2)
-    assert "paris" in (await person.transcript())[0][1].lower()
-
-
-async def test_an_answer_is_kept_even_when_the_question_is_never_transcribed(open_page, broker_for):
-    url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-transcription-missing", **QUIET)
-    person = await open_page(url, microphone="train")
-    await person.start()
-    await person.sees_turns(1)
-    await expect(person.page.locator("#transcript")).to_contain_text("could not be transcribed")
-    assert [line["role"] for line in await person.remembered(1)] == ["assistant"]
-
-
-@pytest.mark.parametrize(
-    ("deployment", "says"),
-    [
-        ("gpt-realtime-sdp-refused", "not accepted"),
-        ("gpt-realtime-429", "No voice service is free"),
-        ("gpt-realtime-500", "No voice service is free"),
-        ("gpt-realtime-bad-body", "No voice service is free"),
-        ("gpt-realtime-deployment-not-found", "Calls cannot be made"),
-    ],
-)
-async def test_a_call_that_cannot_begin_is_explained_and_may_be_tried_again(
-    open_page, broker_for, deployment, says
-):
-    person = await open_page(await broker_for(AZURE_VOICELIVE_MODEL=deployment, **QUIET), speaks=True)
-    await person.start()
-    problem = person.page.locator("#problem")
-    await expect(problem).to_be_visible(timeout=15_000)
-    await person.is_in("ready")
-    await expect(problem).to_contain_text(says)
-    await expect(person.page.locator("#retry")).to_be_visible()
-    assert "{" not in await problem.inner_text()
-
-
-@pytest.mark.parametrize("deployment", ["gpt-realtime-channel-closes-early", "gpt-realtime-session-expires"])
-async def test_a_call_that_azure_ends_is_said_to_have_ended(open_page, broker_for, deployment):
-    person = await open_page(await broker_for(AZURE_VOICELIVE_MODEL=deployment, **QUIET), speaks=True)
-    await person.start()
-    await person.is_in("ended")
-    await expect(person.page.locator("#start")).to_contain_text("Start")
 
 
 async def test_no_secret_stays_in_the_page(open_page, system):
