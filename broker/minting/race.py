@@ -11,10 +11,12 @@ from typing import Protocol
 from broker.minting.budget import Hedging
 from broker.minting.health import Health, Standing
 from broker.minting.no_token import Attempt, no_token
-from broker.minting.outcomes import MEANINGS, EphemeralToken, MintFailed, Verdict
+from broker.minting.outcomes import MEANINGS, EphemeralToken, MintFailed, Scope, Verdict
 from broker.minting.strategies import Row
 
 PANIC_ATTEMPT_S = 1.0
+# Not counting a row or credential that was told that it cannot work: it is held from then on, so there are
+# few, and counted they would use up the attempts of the rows that can.
 MOST_ATTEMPTS = 6
 SLOW_LOSER_S = 1.0
 
@@ -141,6 +143,8 @@ class Race:
             token = task.result()
         except MintFailed as exc:
             self.failures.append((row, exc))
+            if MEANINGS[exc.verdict].scope in (Scope.ROW, Scope.CREDENTIAL):
+                self.asked -= 1
             self.attempts.append(Attempt(row.name, exc.verdict, exc.status, exc.request_id, ms))
             return None
         self.attempts.append(Attempt(row.name, None, 200, None, ms))

@@ -24,10 +24,10 @@ def now():
     return asyncio.get_running_loop().time()
 
 
-def minting(*domains, behaviour, **limits):
+def minting(*domains, behaviour, api_version=None, **limits):
     """A chain over these domains and the upstream it asks."""
     upstream = Upstream(behaviour)
-    return chain_of(rows_of(*domains), upstream, **limits), upstream
+    return chain_of(rows_of(*domains, api_version=api_version), upstream, **limits), upstream
 
 
 async def outcome(chain, spec=SPEC):
@@ -255,6 +255,21 @@ def test_the_deadline_and_the_number_of_attempts_are_bounds():
         assert isinstance(error, OutOfTime | Unavailable)
         assert took_s <= 8.0
         assert len(upstream.asked) <= MOST_ATTEMPTS
+
+    run_virtual(main())
+
+
+def test_rows_that_can_never_work_use_up_no_attempts_of_the_one_that_can():
+    def behaviour(row, at):
+        if not row.name.startswith(("a/direct/ga", "b/direct/ga")):
+            return Verdict.NO_SUCH_ROUTE
+        return None if at < 1.0 else token(row)
+
+    async def main():
+        chain, upstream = minting(A, B, behaviour=behaviour, api_version="2025-04-01-preview")
+        endpoint, _ = await outcome(chain)
+        assert len(upstream.asked) > MOST_ATTEMPTS
+        assert endpoint in {A.endpoint, B.endpoint}
 
     run_virtual(main())
 
