@@ -80,7 +80,7 @@ class Database:
         Work that was given up after 5 s may still be committed later. That is safe: whoever repeats it brings
         the same ids, and a lease that nobody holds runs out.
         """
-        if not self._thread.is_alive() or self._queue.qsize() >= MOST_QUEUED:
+        if not self.is_serving() or self._queue.qsize() >= MOST_QUEUED:
             raise StorageFailed("too much is queued, or nobody is left to do it")
         future: asyncio.Future[Result] = self._loop.create_future()
         self._queue.put(_Piece(work, future))
@@ -89,6 +89,10 @@ class Database:
                 return await future
         except TimeoutError as exc:
             raise StorageFailed("the file takes too long") from exc
+
+    def is_serving(self) -> bool:
+        """Whether the thread that does all work is alive."""
+        return self._thread.is_alive()
 
     async def close(self) -> None:
         """Ends after all queued work; a thread that hangs is left behind, with its file open."""

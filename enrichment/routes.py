@@ -137,10 +137,12 @@ async def health(_request: Request[State]) -> Response:
 
 
 async def ready(request: Request[State]) -> Response:
-    """Readiness: what is accepted is also being delivered. Never asks the memory."""
-    is_ready = not request.state["delivering"].done()
-    body = {"status": "ready" if is_ready else "delivery has ended"}
-    return JSONResponse(body, 200 if is_ready else 503, headers=NO_STORE)
+    """Readiness: turns can be stored, and what is accepted is also being delivered. Never asks the memory."""
+    if not request.state["outbox"].is_serving():
+        return JSONResponse({"status": "the outbox has ended"}, 503, headers=NO_STORE)
+    if request.state["delivering"].done():
+        return JSONResponse({"status": "delivery has ended"}, 503, headers=NO_STORE)
+    return JSONResponse({"status": "ready"}, headers=NO_STORE)
 
 
 MEMORY: list[BaseRoute] = [

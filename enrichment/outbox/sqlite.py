@@ -162,6 +162,9 @@ class SqliteOutbox:
         pending, parked, oldest_at = await self._database.run(lambda db: db.execute(DEPTH).get)
         return Depth(pending, parked, 0.0 if oldest_at is None else self._now() - oldest_at)
 
+    def is_serving(self) -> bool:
+        return self._database.is_serving()
+
     async def close(self) -> None:
         await self._database.close()
 

@@ -9,21 +9,8 @@ import pytest
 from broker.edge.telemetry import configure_logging
 from enrichment.delivery import Delivery, backoff_s
 from enrichment.memory.port import Rejected, Unreachable
-from enrichment.outbox.sqlite import LEASE_S, SqliteOutbox
-from tests.clocks import Clock
+from enrichment.outbox.sqlite import LEASE_S
 from tests.enrichment.build import FakeMemory, SlowMemory, turn
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-async def outbox(tmp_path, clock):
-    outbox = SqliteOutbox(tmp_path / "outbox.db", now=clock)
-    yield outbox
-    await outbox.close()
 
 
 def delivery(outbox, memory):

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from broker.edge.telemetry import configure_logging
+from enrichment.database import Database
 from enrichment.memory.port import Rejected
 from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import FakeMemory
@@ -74,6 +75,20 @@ async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkey
     logged = "".join(capfd.readouterr())
     assert "delivery.died" in logged
     assert "canary" not in logged
+
+
+async def test_readiness_fails_when_nobody_is_left_to_store_turns(tmp_path, keys, monkeypatch):
+    def die(*_):
+        raise SystemExit
+
+    async with service(tmp_path) as client:
+        assert (await client.get("/ready")).status_code == 200
+        monkeypatch.setattr(Database, "_commit", die)
+        response = await client.post("/memory/enrich", json={"grant": grant(), "turns": [said("u1")]})
+        assert response.status_code == 503
+        await until(lambda: unready(client))
+        assert (await client.get("/ready")).json() == {"status": "the outbox has ended"}
+        assert (await client.get("/health")).status_code == 200
 
 
 async def test_one_request_has_one_trace_id_and_the_log_tells_what_it_is_part_of(tmp_path, keys, capfd):

@@ -13,22 +13,9 @@ import pytest
 from enrichment.database import StorageFailed
 from enrichment.outbox.port import ForeignSession
 from enrichment.outbox.sqlite import LEASE_S, SqliteOutbox
-from tests.clocks import Clock
 from tests.enrichment.build import turn
 
 ROOT = Path(__file__).parent.parent.parent
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-async def outbox(tmp_path, clock):
-    outbox = SqliteOutbox(tmp_path / "outbox.db", now=clock)
-    yield outbox
-    await outbox.close()
 
 
 def ids(claim):
