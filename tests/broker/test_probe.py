@@ -62,7 +62,7 @@ def served():
     servers = []
 
     def start(answer, tls=None):
-        class Handler(BaseHTTPRequestHandler):
+        class AsTold(BaseHTTPRequestHandler):
             def do_POST(self):
                 self.rfile.read(int(self.headers.get("content-length", 0)))
                 status, headers, body = answer(self)
@@ -77,7 +77,7 @@ def served():
             def log_message(self, *_):
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), AsTold)
         server.handle_error = lambda *_: None  # a client that hangs up is what some tests are about
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)

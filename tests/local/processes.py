@@ -37,7 +37,7 @@ class NotStarted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Command:
     """How to start one of our processes. ``arguments`` follow ``python -m``."""
 
     name: str
@@ -52,9 +52,9 @@ class Service:
 
 
 class Running:
-    """A started `Service`."""
+    """A started `Command`."""
 
-    def __init__(self, service: Service, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, service: Command, process: asyncio.subprocess.Process, log: Path) -> None:
         self.service = service
         self.process = process
         self.log = log
@@ -104,7 +104,7 @@ class Running:
         await self.process.wait()
 
 
-async def start(service: Service, logs: Path) -> Running:
+async def start(service: Command, logs: Path) -> Running:
     """Start a service in a session of its own, so that Ctrl-C reaches only who supervises it."""
     log = logs / f"{service.name}.log"
     with _sink(log) as sink:

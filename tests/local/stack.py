@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.local.processes import Running, Service, free_port, start
+from tests.local.processes import Command, Running, free_port, start
 
 SIMULATOR_KEY = "simulator-key"
 
@@ -32,11 +32,11 @@ class Plan:
     def is_simulated(self) -> bool:
         return not self.settings.get("AZURE_VOICELIVE_ENDPOINT")
 
-    def services(self) -> list[Service]:
+    def services(self) -> list[Command]:
         simulator = [self._simulator()] if self.is_simulated else []
         return [*simulator, self._enrichment(), self.broker()]
 
-    def broker(self, *, port: int | None = None, **settings: str) -> Service:
+    def broker(self, *, port: int | None = None, **settings: str) -> Command:
         """The broker; another port and other settings make a second one beside it."""
         azure = {
             "AZURE_VOICELIVE_ENDPOINT": f"http://127.0.0.1:{self.simulator_port}",
@@ -53,9 +53,9 @@ class Plan:
             **settings,
         }
         name = "broker" if port == self.broker_port else f"broker-{port}"
-        return Service(name, port, ["broker", "serve", "--port", str(port)], environment)
+        return Command(name, port, ["broker", "serve", "--port", str(port)], environment)
 
-    def _enrichment(self) -> Service:
+    def _enrichment(self) -> Command:
         environment = {
             **self._common(),
             "DATA_DIR": str(self.data),
@@ -63,12 +63,12 @@ class Plan:
             **self.settings,
         }
         port = self.enrichment_port
-        return Service("enrichment", port, ["enrichment", "serve", "--port", str(port)], environment)
+        return Command("enrichment", port, ["enrichment", "serve", "--port", str(port)], environment)
 
-    def _simulator(self) -> Service:
+    def _simulator(self) -> Command:
         port = self.simulator_port
         arguments = ["tests.simulator", "--port", str(port), "--key", SIMULATOR_KEY]
-        return Service("simulator", port, arguments)
+        return Command("simulator", port, arguments)
 
     def _common(self) -> dict[str, str]:
         ports = [self.broker_port, *self.more_pages]
@@ -90,7 +90,7 @@ class Stack:
     def running(self) -> list[Running]:
         return list(self._running.values())
 
-    async def start(self, *services: Service) -> None:
+    async def start(self, *services: Command) -> None:
         """Start services side by side; returns when all answer."""
         started = [await start(service, self.plan.data / "logs") for service in services]
         self._running |= {running.service.name: running for running in started}

@@ -6,6 +6,7 @@ import asyncio
 import math
 import secrets
 import time
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from tests.bench.faults import answers
@@ -50,8 +51,11 @@ class Tokens:
 class FakeDomain:
     """A resource with a quota and a region of its own. Healthy until `begin`."""
 
-    def __init__(self, name: str, schedule: Schedule, tokens: Tokens) -> None:
+    def __init__(
+        self, name: str, schedule: Schedule, tokens: Tokens, *, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self.name = name
+        self._now = now
         self._schedule = schedule
         self._windows = schedule.windows
         self._tokens = tokens
@@ -71,7 +75,7 @@ class FakeDomain:
         return {"asked": self._number, "in_outage": self._in_outage, "too_early": self._too_early}
 
     def asked(self, asked: Asked, wire: Wire) -> None:
-        now = time.monotonic()
+        now = self._now()
         faults = active(self._windows, self.name, now - self._began_at)
         self._count(now, faults)
         path = urlsplit(asked.path).path
@@ -118,6 +122,6 @@ class FakeDomain:
         wait_s = ends.retry_after_s
         header = {"retry-after-ms": str(wait_s * 1000)} if ends.choice % 2 else {"retry-after": str(wait_s)}
         if wire.answer(429, answers.THROTTLED, header):
-            now = time.monotonic()
+            now = self._now()
             self._told_at = min(self._told_at, now)
             self._throttled_until = max(self._throttled_until, now + wait_s)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.bench.faults.domain import first_key, second_key
 from tests.bench.faults.schedules import Schedule
-from tests.local.processes import Service, free_port
+from tests.local.processes import Command, free_port
 
 
 class System(StrEnum):
@@ -39,24 +39,24 @@ class Ports:
         return f"http://127.0.0.1:{self.untouched}/identity/token"
 
 
-def fake_azure(schedule: Schedule, ports: Ports) -> Service:
+def fake_azure(schedule: Schedule, ports: Ports) -> Command:
     arguments = ["tests.bench.faults.azure", "--mix", schedule.mix.name, "--seed", str(schedule.seed)]
     arguments += ["--length", str(schedule.length_s), *(["--drill"] if schedule.is_drill else [])]
     arguments += ["--domains", str(ports.a), str(ports.b), "--untouched", str(ports.untouched)]
-    return Service("azure", ports.untouched, arguments, probe="/figures")
+    return Command("azure", ports.untouched, arguments, probe="/figures")
 
 
-def under_test(system: System, schedule: Schedule, ports: Ports) -> Service:
+def under_test(system: System, schedule: Schedule, ports: Ports) -> Command:
     if system is System.OURS:
         return _broker(schedule, ports)
     arguments = ["tests.bench.faults.ports", system.value, "--port", str(ports.system)]
     arguments += ["--endpoint", f"http://127.0.0.1:{ports.a}"]
     if schedule.mix.has_identity:
         arguments += ["--identity", ports.identity]
-    return Service(system.value, ports.system, arguments)
+    return Command(system.value, ports.system, arguments)
 
 
-def _broker(schedule: Schedule, ports: Ports) -> Service:
+def _broker(schedule: Schedule, ports: Ports) -> Command:
     """As an operator would set it up who follows every advice of the documents, old and new."""
     second = {
         "endpoint": f"http://127.0.0.1:{ports.b}",
@@ -79,7 +79,7 @@ def _broker(schedule: Schedule, ports: Ports) -> Service:
         "IDENTITY_ENDPOINT": ports.identity,
         "IDENTITY_HEADER": "bench",
     }
-    return Service("ours", ports.system, ["broker", "serve", "--port", str(ports.system)], environment)
+    return Command("ours", ports.system, ["broker", "serve", "--port", str(ports.system)], environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tests.bench.faults.load import GIVES_UP_S, Outcome, read
 from tests.bench.faults.mixes import Fault
 from tests.bench.faults.schedules import Schedule
 from tests.bench.faults.systems import Crowd, Ports, System, callers, fake_azure, under_test
-from tests.local.processes import ROOT, NotStarted, Running, Service, start
+from tests.local.processes import ROOT, Command, NotStarted, Running, start
 
 READY_S = 20.0
 HEAD_START_S = 1.5  # for the process of the callers to load its modules
@@ -67,7 +67,7 @@ async def attempt(system: System, schedule: Schedule, crowd: Crowd, say: Say) ->
 
 
 @asynccontextmanager
-async def _running(service: Service, folder: Path) -> AsyncIterator[Running]:
+async def _running(service: Command, folder: Path) -> AsyncIterator[Running]:
     running = await start(service, folder)
     try:
         await running.answers()

@@ -14,7 +14,7 @@ import httpx
 from tests.bench.mint.peers import Peer, Place
 from tests.bench.mint.processes import Cores, Process, Program, started
 from tests.bench.mint.upstream import MINT
-from tests.local.processes import NotStarted, Service, free_port
+from tests.local.processes import Command, NotStarted, free_port
 from tests.local.stack import Plan
 
 DIRECT, FLOOR = "Azure's fake, asked directly", "floor: Starlette and aiohttp"
@@ -62,7 +62,7 @@ class Stage:
         command = [sys.executable, "-m", f"tests.bench.mint.{module}", "--port", str(port), *arguments]
         return await self._run(module, command, f"http://127.0.0.1:{port}/", **more)
 
-    async def _run_service(self, service: Service, **more: object) -> Process:
+    async def _run_service(self, service: Command, **more: object) -> Process:
         command = [sys.executable, "-m", *service.arguments]
         probe = f"{service.url}{service.probe}"
         return await self._run(service.name, command, probe, environment=service.environment, **more)
@@ -118,7 +118,7 @@ class Stage:
 _ASK = json.dumps({"agent_id": "elena"})  # as the page asks for the first call
 
 
-def _token(service: Service) -> str:
+def _token(service: Command) -> str:
     return f"{service.url}/realtime/token"
 
 
