@@ -77,6 +77,7 @@ async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkey
     assert "canary" not in logged
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # it is killed on purpose
 async def test_readiness_fails_when_nobody_is_left_to_store_turns(tmp_path, keys, monkeypatch):
     def die(*_):
         raise SystemExit
