@@ -29,11 +29,10 @@ from broker.page import page_headers, page_routes
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
 from broker.settings import Settings
-from broker.upstream import Upstream
+from broker.upstream import Upstream, http_session
 from broker.wiring import (
     domains_of,
     endpoints_of,
-    http_transport,
     identity_of,
     nobody_s_session,
     transcription_of,
@@ -62,8 +61,8 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
-            http_transport() as azure,
-            http_transport() as enrichment,
+            http_session() as azure,
+            http_session() as enrichment,
             identity_of(settings) as identity,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))

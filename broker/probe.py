@@ -25,7 +25,8 @@ from broker.probing.checks import checks
 from broker.probing.identity import Overheard
 from broker.probing.report import CallReport, Report
 from broker.settings import Settings
-from broker.wiring import domains_of, http_transport, nobody_s_session, token_source_of
+from broker.upstream import http_session
+from broker.wiring import domains_of, nobody_s_session, token_source_of
 
 EXIT_WORKS = 0
 EXIT_NO_TOKEN = 1
@@ -65,9 +66,9 @@ async def probe(
 ) -> Report:
     """Everything that can be known without a caller, and without the broker running."""
     names = Names(settings.azure_voicelive_region, settings.azure_voicelive_scope)
-    async with http_transport() as transport, _identity_of(settings) as (identity, source):
+    async with http_session() as session, _identity_of(settings) as (identity, source):
         prober = Prober(
-            transport,
+            session,
             nobody_s_session(settings),
             filtered=settings.webrtc_filter,
             patience=patience or Patience(),

@@ -6,7 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from enum import StrEnum
 
-import httpx
 import structlog
 from pydantic import BaseModel, ValidationError
 
@@ -43,7 +42,7 @@ class Recall:
 
     def __init__(self, upstream: Upstream, url: str, *, budget_s: float) -> None:
         self._upstream = upstream
-        self._url = httpx.URL(url)
+        self._url = url
         self._budget_s = budget_s
 
     async def facts(self, grant: str) -> Remembered:

@@ -103,5 +103,6 @@ def fenced(quoted: Sequence[str]) -> str:
 
 def plain(text: str) -> str:
     """One line of text: no control or invisible formatting characters, no angle brackets to close a fence."""
-    kept = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
-    return " ".join(kept.replace("<", "(").replace(">", ")").split())
+    if not text.isprintable():  # it nearly always is, and looking at each character costs as much as signing
+        text = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
+    return " ".join(text.replace("<", "(").replace(">", ")").split())

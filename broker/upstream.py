@@ -1,7 +1,7 @@
-"""Asking an upstream over HTTP: a prepared address, explicit timeouts, a bounded answer, no redirects.
+"""Asking an upstream over HTTP: explicit timeouts, a bounded answer, no redirects.
 
-The request goes to httpx's transport without its client: what the client adds (cookies, defaults merged into
-every request, the address parsed again) is of no use here and cost a third of a mint's CPU.
+aiohttp's session directly: with httpx in between, a request cost 98 µs of CPU instead of 53, and a mint makes
+two (measured with both in one run).
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import aiohttp
-import httpx
+from yarl import URL
 
 ANSWER_BYTES = 64 * 1024
+CONNECTIONS = 200
+IDLE_S = 50.0  # then a connection is closed: what stands in front of Azure does it a little later
 
 
 class NoAnswer(Exception):
@@ -35,10 +36,10 @@ class AnswerTooLarge(NoAnswer):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the upstream sent, read to its end."""
+    """What the upstream sent, read to its end. Header names are in any case."""
 
     status: int
-    headers: httpx.Headers
+    headers: Mapping[str, str]
     body: bytes
 
     @property
@@ -46,51 +47,51 @@ class Answer:
         return 200 <= self.status < 300
 
 
-class Upstream:
-    """One upstream behind one shared transport and its pool. Times are in seconds."""
+def http_session() -> aiohttp.ClientSession:
+    """What the broker speaks HTTP with: its pool is shared, and it is open inside ``async with``."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_S),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,  # nobody asked for a coded answer
+        trust_env=False,
+    )
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, *, connect_s: float, answer_s: float) -> None:
-        self._transport = transport
-        self._extensions = {"timeout": httpx.Timeout(answer_s, connect=connect_s).as_dict()}
+
+class Upstream:
+    """One upstream behind one shared session and its pool. Times are in seconds."""
+
+    def __init__(self, session: aiohttp.ClientSession, *, connect_s: float, answer_s: float) -> None:
+        self._session = session
+        self._timeout = aiohttp.ClientTimeout(connect=answer_s, sock_connect=connect_s, sock_read=answer_s)
 
     async def ask(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
     ) -> Answer:
         """Raises `NoAnswer` for whatever the upstream does short of answering."""
-        plain = {"Accept-Encoding": "identity", **headers}
-        request = httpx.Request(method, url, headers=plain, content=content, extensions=self._extensions)
         try:
-            response = await self._transport.handle_async_request(request)
-            try:
-                return Answer(response.status_code, response.headers, await _read_capped(response))
-            finally:
-                await response.aclose()
-        # httpx-aiohttp passes on what it does not know, and a wild header is a ValueError of httpx.
-        except (httpx.RequestError, aiohttp.ClientError, ValueError) as exc:
+            async with self._session.request(
+                method,
+                URL(url, encoded=True),
+                headers={"Accept-Encoding": "identity", **headers},
+                data=content,
+                timeout=self._timeout,
+                allow_redirects=False,
+            ) as response:
+                return Answer(response.status, response.headers, await _read_capped(response.content))
+        # aiohttp does not wrap all that a socket raises, and a wild header is a ValueError.
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
             raise _what_happened(exc)(type(exc).__name__) from exc
 
 
 def _what_happened(exc: Exception) -> type[NoAnswer]:
-    if _is_insecure(exc):
+    if isinstance(exc, ssl.SSLError | aiohttp.ClientSSLError):
         return Insecure
-    return TooLate if isinstance(exc, httpx.TimeoutException) and _was_late(exc) else NoAnswer
+    return TooLate if isinstance(exc, TimeoutError) else NoAnswer
 
 
-def _was_late(exc: httpx.TimeoutException) -> bool:
-    """httpx-aiohttp 0.2 calls every lost connection a timeout; what it was is in the cause."""
-    return not isinstance(exc.__cause__, aiohttp.ClientError) or isinstance(exc.__cause__, TimeoutError)
-
-
-def _is_insecure(exc: Exception) -> bool:
-    causes = (exc, exc.__cause__, exc.__context__)
-    return any(isinstance(cause, ssl.SSLError | aiohttp.ClientSSLError) for cause in causes)
-
-
-async def _read_capped(response: httpx.Response) -> bytes:
-    """The body as it came: nobody asked for a coded one."""
+async def _read_capped(content: aiohttp.StreamReader) -> bytes:
     body = bytearray()
-    stream = cast(httpx.AsyncByteStream, response.stream)
-    async for chunk in stream:
+    async for chunk in content.iter_any():
         body += chunk
         if len(body) > ANSWER_BYTES:
             raise AnswerTooLarge

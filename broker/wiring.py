@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import httpx
 import structlog
 from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
-from httpx_aiohttp import AiohttpTransport
 from pydantic import SecretStr
 
 from broker.agents import DEFAULT_AGENT, load_agents
@@ -24,15 +22,7 @@ from broker.settings import Settings
 # Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
 IMPATIENT: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 2, "retry_total": 1}
 
-CONNECTIONS = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=50.0)
-
 log = structlog.get_logger(__name__)
-
-
-def http_transport() -> httpx.AsyncBaseTransport:
-    """What the broker speaks HTTP with; it is open inside ``async with``."""
-    # httpx's own transport walks its whole pool on every request; aiohttp's carries 5 to 7 times as much.
-    return AiohttpTransport(limits=CONNECTIONS)
 
 
 def domains_of(settings: Settings, identity: Identity | None) -> list[Domain]:

@@ -10,7 +10,6 @@ from typing import Protocol, TypeVar
 
 import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -52,9 +51,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        transport = AiohttpTransport()
         async with (
-            httpx.AsyncClient(transport=transport, follow_redirects=False) as http,
+            httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             _closing(SqliteOutbox(settings.outbox_path, now=now)) as outbox,
             _closing(memory(settings)) as kept,
         ):

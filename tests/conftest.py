@@ -4,23 +4,59 @@ from __future__ import annotations
 
 import logging
 
+import aiohttp
+import httpx
 import pytest
 import respx
 import structlog
-from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict
 
 from tests.local.processes import SETTINGS
 
 
+class Answered:
+    """What our code uses of an aiohttp response, out of one that respx made."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.status = response.status_code
+        self.headers = CIMultiDict(response.headers.multi_items())
+        self.content = self
+        self._body = response.content
+
+    async def iter_any(self):
+        yield self._body
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_error):
+        self._body = b""
+
+
+def as_aiohttp_has_it(error: httpx.TransportError) -> Exception:
+    if isinstance(error, httpx.TimeoutException):
+        return aiohttp.SocketTimeoutError()
+    return aiohttp.ClientConnectionError()
+
+
 @pytest.fixture
 def respx_mock(monkeypatch):
-    """Upstreams answered in process: whatever our services send goes to the router instead of a socket."""
+    """Upstreams answered in process: whatever our services send goes to the router instead of a socket.
+
+    respx knows httpx, which enrichment uses; the broker's aiohttp is led to it here.
+    """
     with respx.mock(assert_all_called=False) as router:
 
-        async def handle(_transport, request):
-            return await router.async_handler(request)
+        async def request(_session, method, url, *, headers, data, **_options):
+            try:
+                answer = await router.async_handler(
+                    httpx.Request(method, str(url), headers=headers, content=data)
+                )
+            except httpx.TransportError as exc:
+                raise as_aiohttp_has_it(exc) from exc
+            return Answered(answer)
 
-        monkeypatch.setattr(AiohttpTransport, "handle_async_request", handle)
+        monkeypatch.setattr(aiohttp.ClientSession, "_request", request)
         yield router
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Protocol
 
-import httpx
 from pydantic_core import from_json, to_json
 
 from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
@@ -37,7 +36,6 @@ class Asking:
         self._upstream = upstream
         self._filtered = filtered
         self._now = now
-        self._urls: dict[str, httpx.URL] = {}
 
     async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken:
         """Raises `MintFailed`; anything else is a bug and must surface."""
@@ -56,10 +54,9 @@ class Asking:
         )
 
     async def _post(self, row: Row, body: dict[str, Any]) -> Answer:
-        url = self._urls.get(row.mint_url) or self._urls.setdefault(row.mint_url, httpx.URL(row.mint_url))
         headers = {"Content-Type": "application/json", **row.headers()}
         try:
-            return await self._upstream.ask("POST", url, headers, to_json(body))
+            return await self._upstream.ask("POST", row.mint_url, headers, to_json(body))
         except TooLate as exc:
             raise MintFailed(Verdict.TIMEOUT) from exc
         except Insecure as exc:
@@ -100,7 +97,7 @@ def unix_seconds(value: object) -> int | None:
         return None
 
 
-def retry_after_s(headers: httpx.Headers, now_s: float) -> float | None:
+def retry_after_s(headers: Mapping[str, str], now_s: float) -> float | None:
     """How long the upstream asks us to wait, clamped to 0-60 s; None when it says nothing or nonsense."""
     wait = _seconds(headers.get("retry-after-ms"), 0.001)
     if wait is None:

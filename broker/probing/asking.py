@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import httpx
+import aiohttp
 
 from broker.minting.attempt import Asking
 from broker.minting.chain import ATTEMPT_S, MintChain
@@ -52,18 +52,18 @@ class Finding:
 
 
 class Prober:
-    """Asks rows over one transport, each with a health of its own: what one row learns helps no other."""
+    """Asks rows over one HTTP session, each with a health of its own: what one row learns helps no other."""
 
     def __init__(
         self,
-        transport: httpx.AsyncBaseTransport,
+        session: aiohttp.ClientSession,
         spec: SessionSpec,
         *,
         filtered: bool,
         patience: Patience,
         why_not_ready: Callable[[], str] = str,
     ) -> None:
-        self._transport = transport
+        self._session = session
         self._spec = spec
         self._filtered = filtered
         self.patience = patience
@@ -95,11 +95,11 @@ class Prober:
         return await chain.attempt(row, self._spec, self.patience.row_s)
 
     def upstream(self, answer_s: float) -> Upstream:
-        return Upstream(self._transport, connect_s=self.patience.connect_s, answer_s=answer_s)
+        return Upstream(self._session, connect_s=self.patience.connect_s, answer_s=answer_s)
 
     def _chain(self, row: Row) -> tuple[MintChain, Witness]:
         patience = self.patience
-        witness = Witness(self._transport, connect_s=patience.connect_s, answer_s=patience.row_s)
+        witness = Witness(self._session, connect_s=patience.connect_s, answer_s=patience.row_s)
         ask = Asking(witness, filtered=self._filtered)
         return MintChain(Health([row], now=time.monotonic), ask, now=time.monotonic), witness
 

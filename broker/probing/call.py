@@ -11,9 +11,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import httpx
 from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import AudioStreamTrack
@@ -78,7 +77,7 @@ async def _connect(peer: RTCPeerConnection, upstream: Upstream, token: Ephemeral
     headers = {"Authorization": f"Bearer {token.value}", "Content-Type": "application/sdp"}
     try:
         offer = peer.localDescription.sdp.encode()
-        answer = await upstream.ask("POST", httpx.URL(token.calls_url), headers, offer)
+        answer = await upstream.ask("POST", token.calls_url, headers, offer)
     except NoAnswer as exc:
         raise BrokenOff(
             "no answer to the offer: the call's address cannot be reached as the mint's was"
@@ -111,9 +110,10 @@ async def _hang_up(
     """Ends the call on Azure's side, so that it costs nothing more; if that fails, closing ours must do."""
     if not call_id.startswith("rtc_"):
         return
-    url = httpx.URL(token.calls_url).copy_with(query=None)
+    calls = urlsplit(token.calls_url)._replace(query="").geturl()
+    hang_up = f"{calls}/{quote(call_id, safe='')}/hangup"
     try:
-        await upstream.ask("POST", url.copy_with(path=f"{url.path}/{call_id}/hangup"), credential, b"")
+        await upstream.ask("POST", hang_up, credential, b"")
     except NoAnswer:
         return
 

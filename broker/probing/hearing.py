@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import aiohttp
-import httpx
 
 from broker.upstream import Answer, AnswerTooLarge, Upstream
 
@@ -48,7 +47,7 @@ class Witness(Upstream):
     last: Heard | None = None
 
     async def ask(
-        self, method: str, url: httpx.URL, headers: Mapping[str, str], content: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
     ) -> Answer:
         sent_at = time.time()
         answer = await super().ask(method, url, headers, content)

@@ -7,12 +7,10 @@ import gzip
 import time
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
-from httpx_aiohttp import AiohttpTransport
 
 from broker.app import create_app
-from broker.upstream import Insecure, Upstream
+from broker.upstream import Insecure, Upstream, http_session
 from tests.broker.build import settings
 from tests.broker.certificates import self_signed
 from tests.running import running
@@ -76,6 +74,22 @@ def minting(token: bytes):
     return speaking(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
 
 
+async def test_a_redirect_is_an_answer_and_the_key_goes_nowhere_else():
+    elsewhere = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: %s/\r\nContent-Length: 0\r\n\r\n"
+    heard = []
+
+    async def serve(reader, writer):
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    target = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, speaking(elsewhere % target.encode()) as url, http_session() as session:
+        upstream = Upstream(session, connect_s=2, answer_s=2)
+        answer = await upstream.ask("POST", url, {"api-key": "canary"}, b"{}")
+    assert (answer.status, heard) == (307, [])
+
+
 async def test_a_server_that_cannot_prove_who_it_is_gets_nothing_and_is_called_insecure(tmp_path):
     tls = self_signed(tmp_path / "localhost.pem")
     heard = []
@@ -85,8 +99,8 @@ async def test_a_server_that_cannot_prove_who_it_is_gets_nothing_and_is_called_i
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    async with server, AiohttpTransport() as transport:
-        url = httpx.URL(f"https://localhost:{server.sockets[0].getsockname()[1]}/")
+    async with server, http_session() as session:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
         with pytest.raises(Insecure):
-            await Upstream(transport, connect_s=2, answer_s=2).ask("POST", url, {"api-key": "canary"}, b"{}")
+            await Upstream(session, connect_s=2, answer_s=2).ask("POST", url, {"api-key": "canary"}, b"{}")
     assert heard == []
