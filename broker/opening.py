@@ -69,9 +69,9 @@ class Opening:
         """The answer to ``POST /realtime/token``. Raises `NotConfigured` or what the chain raises."""
         if self.chain is None:
             raise NotConfigured
-        session_id = session_id or new_session_id()
+        going_on, session_id = session_id, session_id or new_session_id()
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
-        remembered = await self.recall.facts(grant)
+        remembered = await self.recall.facts(grant, going_on)
         facts = quotable(remembered.facts)
         spec = session_for(agent, facts, turn_detection=self.turn_detection, transcription=self.transcription)
         token = await self._mint(self.chain, spec)

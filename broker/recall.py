@@ -45,11 +45,15 @@ class Recall:
         self._url = url
         self._budget_s = budget_s
 
-    async def facts(self, grant: str) -> Remembered:
-        """Never raises for what memory does: a mint must not fail because memory did."""
+    async def facts(self, grant: str, session_id: str | None) -> Remembered:
+        """What to know of the grant's person; more to the point when ``session_id`` is one that goes on.
+
+        Never raises for what memory does: a mint must not fail because memory did.
+        """
+        url = self._url if session_id is None else f"{self._url}?session_id={session_id}"
         try:
             async with asyncio.timeout(self._budget_s):
-                answer = await self._upstream.ask("GET", self._url, {"Authorization": f"Bearer {grant}"})
+                answer = await self._upstream.ask("GET", url, {"Authorization": f"Bearer {grant}"})
         except (TimeoutError, TooLate):
             return Remembered(MemoryStatus.TIMEOUT)
         except NoAnswer as exc:
@@ -75,5 +79,5 @@ def _miss(reason: str) -> Remembered:
 class NoRecall:
     """Memory is not configured."""
 
-    async def facts(self, grant: str) -> Remembered:  # noqa: ARG002 - Recall's parameter
+    async def facts(self, grant: str, session_id: str | None) -> Remembered:  # noqa: ARG002 - as Recall
         return Remembered(MemoryStatus.OFF)

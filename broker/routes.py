@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -69,7 +70,7 @@ async def mint_token(request: Request[State]) -> Response:
         raise Invalid([("/agent_id", f"must be one of: {', '.join(request.state['agents'])}")])
     with structlog.contextvars.bound_contextvars(session_id=asked.session_id):
         answer = await request.state["opening"].open(caller, agent, asked.session_id)
-    return JSONResponse(answer, headers=NO_STORE)
+    return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
 
 
 async def list_agents(request: Request[State]) -> Response:

@@ -59,7 +59,7 @@ def create_app(
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
             people = People(grants, _callers(settings))
             reading = Reading(outbox, kept, settings.recall_turns)
-            async with _delivering(Delivery(outbox, kept)) as (delivery, task):
+            async with _delivering(Delivery(outbox, kept, changed=reading.recent.forget)) as (delivery, task):
                 yield _state(people, reading, delivery, task, now)
 
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))

@@ -26,17 +26,22 @@ log = structlog.get_logger(__name__)
 
 
 class Delivery:
-    """Delivers what is due until cancelled. ``last_error`` names the class of the last failure."""
+    """Delivers what is due until cancelled. ``last_error`` names the class of the last failure.
+
+    ``changed`` is told whose memory is not what it was, or may not be.
+    """
 
     def __init__(
         self,
         outbox: Outbox,
         memory: Memory,
         *,
+        changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
+        self._changed = changed
         self._jitter = jitter
         self._news = asyncio.Event()
         self.last_error: str | None = None
@@ -92,6 +97,8 @@ class Delivery:
             await self._postpone(claim, exc, type(exc).__name__)  # its text may quote what was said
         else:
             await self._outbox.delivered(claim)
+        finally:
+            self._changed(claim.person)
         return True
 
     async def _claim(self) -> Claim | None:

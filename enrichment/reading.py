@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from typing import Any
 
 from enrichment.memory.port import Memory
 from enrichment.order import conversation_order
 from enrichment.outbox.port import Outbox
+from enrichment.recent import Recent
 from enrichment.turns import Turn
 
 
@@ -29,6 +30,7 @@ class Reading:
     outbox: Outbox
     memory: Memory
     recall_turns: int
+    recent: Recent[dict[str, Any]] = field(default_factory=Recent)
 
     async def episodes(self, person: str, *, limit: int) -> list[dict[str, Any]]:
         """The newest ``limit`` sessions in memory, newest first; before them what else is on its way.
@@ -55,11 +57,19 @@ class Reading:
         return {"id": session_id, "transcript": [_line(turn, turn.turn_id in delivered) for turn in ordered]}
 
     async def context(self, person: str, session_id: str | None) -> dict[str, Any]:
-        """What may matter now: recent turns and turns that match, as sentences a model can be told.
+        """What may matter now, as sentences a model can be told.
+
+        Recent turns; for a session that goes on also turns that match what it is about. The former are kept
+        for a minute, so that somebody who calls again soon need not wait for memory.
 
         Newest first. Each quotes at most 400 characters, cut with "…"; what would take the whole beyond 4 000
         is left out, oldest first. ``context`` is the same facts as one text.
         """
+        if session_id is not None:
+            return await self._context(person, session_id)
+        return await self.recent.get(person, lambda: self._context(person, None))
+
+    async def _context(self, person: str, session_id: str | None) -> dict[str, Any]:
         turns = await self.memory.recall(person, session_id, limit=self.recall_turns)
         facts = within(CONTEXT_CHARACTERS, said(turns))
         return {"context": "\n".join(facts), "facts": facts}

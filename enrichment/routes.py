@@ -108,7 +108,7 @@ async def read_episode(request: Request[State]) -> Response:
 
 async def read_context(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
-    session_id = request.query_params.get("session_id", reader.session_id)
+    session_id = request.query_params.get("session_id")
     if session_id is not None:
         parse(SESSION, TEXT.dump_json(session_id))
         if not reader.may_read(session_id):

@@ -57,8 +57,7 @@ class Everyone:
 
     def identify(self, request: Request[Any]) -> Caller:
         page = request.headers.get("origin")
-        own = f"{request.url.scheme}://{request.url.netloc}"
-        if page is not None and page != own and page not in self._origins:
+        if page is not None and page not in self._origins and page != _own_origin(request):
             raise NotAllowed("this page's origin is not listed")
         return Caller("poc-user", "analyst")
 
@@ -81,6 +80,10 @@ class Nobody:
 
     def identify(self, request: Request[Any]) -> Caller:  # noqa: ARG002 - the protocol's parameter
         raise NotSignedIn("this service has no way to sign in configured")
+
+
+def _own_origin(request: Request[Any]) -> str:
+    return f"{request.url.scheme}://{request.url.netloc}"
 
 
 def bearer(request: Request[Any]) -> str | None:

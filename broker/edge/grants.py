@@ -12,8 +12,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +78,7 @@ class GrantSigner:
             "iat": issued_at,
             "nbf": issued_at,
             "exp": expires_at,
-            "jti": uuid.uuid4().hex,
+            "jti": secrets.token_hex(16),
         }
         signed = f"{self._header}.{_part(claims)}"
         return f"{signed}.{_base64url(self._key.sign(signed.encode()))}", expires_at

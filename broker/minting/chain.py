@@ -80,10 +80,12 @@ class MintChain:
         return await self._round(race)
 
     async def _round(self, race: Race) -> EphemeralToken:
-        if not self.health.is_any_ready() and not self.health.least_bad():
-            await self._wait_out_throttling()
         if self.health.is_any_ready():
             return await race.run()
+        if not self.health.least_bad():
+            await self._wait_out_throttling()
+            if self.health.is_any_ready():
+                return await race.run()
         return await self._panic(race)
 
     async def _wait_out_throttling(self) -> None:
