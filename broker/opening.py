@@ -70,6 +70,7 @@ class Opening:
         if self.chain is None:
             raise NotConfigured
         going_on, session_id = session_id, session_id or new_session_id()
+        structlog.contextvars.bind_contextvars(session_id=session_id)
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
         remembered = await self.recall.facts(grant, going_on)
         facts = quotable(remembered.facts)
@@ -77,7 +78,7 @@ class Opening:
         token = await self._mint(self.chain, spec)
         ends_at = int(self.now()) + LONGEST_CALL_S
         self.live.began(session_id, ends_at)
-        log.info("token.minted", session_id=session_id, agent_id=agent.id, memory=remembered.status)
+        log.info("token.minted", agent_id=agent.id, memory=remembered.status)
         return _answer(token, agent, session_id) | {
             "call_ends_at": ends_at,
             "enrichment": self._enrichment(grant, expires_at),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-import structlog
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import to_json
 from starlette.requests import Request
@@ -68,8 +67,7 @@ async def mint_token(request: Request[State]) -> Response:
     agent = request.state["agents"].get(asked.agent_id or DEFAULT_AGENT)
     if agent is None:
         raise Invalid([("/agent_id", f"must be one of: {', '.join(request.state['agents'])}")])
-    with structlog.contextvars.bound_contextvars(session_id=asked.session_id):
-        answer = await request.state["opening"].open(caller, agent, asked.session_id)
+    answer = await request.state["opening"].open(caller, agent, asked.session_id)
     return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
 
 

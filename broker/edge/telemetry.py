@@ -102,7 +102,10 @@ def trace_id_of(traceparent: str | None) -> str:
 
 
 class Traced:
-    """Binds the trace id for logs and problem documents and gives it back as ``X-Trace-Id``."""
+    """Binds the trace id for logs and problem documents and gives it back as ``X-Trace-Id``.
+
+    What else is bound while a request is served is the request's own, and gone with the next.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -118,5 +121,6 @@ class Traced:
                 message["headers"] = [*message["headers"], (b"x-trace-id", trace_id.encode())]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(trace_id=trace_id):
-            await self._app(scope, receive, send_with_trace)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(trace_id=trace_id)
+        await self._app(scope, receive, send_with_trace)
