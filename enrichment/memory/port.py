@@ -25,6 +25,10 @@ class Rejected(Exception):
         self.turn_id = turn_id
 
 
+class ForgottenLater(Exception):
+    """Memory has begun to forget and is not done: whoever asked must ask again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Episode:
     """A session as memory knows it. Times are RFC 3339; ``opening`` is how it began, shortened."""
@@ -36,7 +40,52 @@ class Episode:
     opening: str
 
 
+@dataclass(frozen=True, slots=True)
+class Episodes:
+    """One page of sessions, newest first. ``cursor`` begins the next one; None when this was the last."""
+
+    page: Sequence[Episode]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What may matter, newest or most fitting first.
+
+    ``facts`` are sentences that the backend made of what was said; ``turns`` are what the person said.
+    """
+
+    facts: Sequence[str] = ()
+    turns: Sequence[Turn] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A turn that a search found, and the session it is of."""
+
+    session_id: str
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found, best first."""
+
+    facts: Sequence[str] = ()
+    turns: Sequence[Match] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much was erased."""
+
+    sessions: int
+    turns: int
+
+
 class Memory(Protocol):
+    """Times out by itself, retries nothing, and raises nothing of any SDK: `Unreachable` for what may pass."""
+
     @property
     def name(self) -> str: ...
 
@@ -44,16 +93,31 @@ class Memory(Protocol):
         """Keep turns, oldest first. Keeping one twice changes nothing. Raises `Unreachable` or `Rejected`."""
         ...
 
-    async def episodes(self, person: str, *, limit: int) -> Sequence[Episode]:
-        """The person's sessions, newest first."""
+    async def episodes(self, person: str, *, limit: int, cursor: str | None = None) -> Episodes:
+        """The person's sessions, newest first. Raises ValueError for a cursor that is none."""
         ...
 
     async def episode(self, person: str, session_id: str) -> Sequence[Turn]:
         """The turns of one session in order of arrival; empty when the person has no such session."""
         ...
 
-    async def recall(self, person: str, session_id: str | None, *, limit: int) -> Sequence[Turn]:
-        """What may matter for a conversation that is about to begin or go on, newest first."""
+    async def recall(self, person: str, session_id: str | None, *, limit: int) -> Recalled:
+        """What may matter for a conversation that is about to begin, or goes on when it has an id."""
+        ...
+
+    async def search(self, person: str, query: str, *, limit: int) -> Found:
+        """What matches the words or the sense of ``query``."""
+        ...
+
+    async def forget_session(self, person: str, session_id: str) -> Forgotten:
+        """Erase one session. Also when there is none, and as often as it is asked.
+
+        Raises `ForgottenLater` or `Unreachable` as long as it is not certain that nothing is left.
+        """
+        ...
+
+    async def forget_person(self, person: str) -> Forgotten:
+        """Erase everything of the person; as `forget_session`."""
         ...
 
     async def close(self) -> None: ...

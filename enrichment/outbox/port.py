@@ -1,8 +1,10 @@
 """What an outbox promises, whichever engine keeps it.
 
 A turn is *pending* until it is *delivered*; a turn that memory will never take is *parked*, for a person to
-look at. A session's turns leave in the order they came, one delivery at a time: a claim leases the session,
+look at. A session's turns leave in conversation order, one delivery at a time: a claim leases the session,
 and a lease that outlives its holder simply runs out. So a crash costs a repeat, never a loss.
+
+What was erased stays erased: a *tombstone* refuses late posts and tells a deliverer in flight to undo.
 """
 
 from __future__ import annotations
@@ -13,9 +15,20 @@ from typing import Protocol
 
 from enrichment.turns import Turn
 
+LEASE_S = 30.0
+CLAIM_TURNS = 30
+
+
+class StorageFailed(Exception):
+    """The work is not known to be kept: storage could not be written, or not soon enough."""
+
 
 class ForeignSession(Exception):
     """The session belongs to another person: whoever wrote to it first."""
+
+
+class Erased(Exception):
+    """The session was erased, or all of its person after the grant was given: nothing more is taken for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +42,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The oldest pending turns of one session, leased to one deliverer.
+    """The next turns of one session, leased to one deliverer.
 
     ``lease`` fences: whoever claims after this lease has run out gets a higher one, and settling with the
-    lower one changes nothing. ``attempts`` counts the failures in a row before this claim.
+    lower one changes nothing. ``attempts`` counts the failures in a row before this claim. ``oldest_at`` is
+    when the first of the turns was accepted (Unix seconds).
     """
 
     person: str
@@ -40,6 +54,7 @@ class Claim:
     turns: Sequence[Turn]
     lease: int
     attempts: int
+    oldest_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +66,69 @@ class Depth:
     oldest_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """What an erasure took out of the outbox. ``leased_until``: until then a deliverer may be at work (Unix
+    seconds, 0 when none is): only what memory forgets after that stays forgotten.
+    """
+
+    sessions: int
+    turns: int
+    leased_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A session as an operator sees it. Times are Unix seconds; ``due_at`` is None when nothing is due."""
+
+    session_id: str
+    person: str
+    pending: int
+    parked: int
+    delivered: int
+    attempts: int
+    due_at: float | None
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A turn as an operator sees it. ``text`` is None once delivered; ``reason``: why it was parked."""
+
+    session_id: str
+    turn_id: str
+    state: str
+    speaker: str
+    text: str | None
+    accepted_at: float
+    reason: str | None
+
+
 class Outbox(Protocol):
-    async def accept(self, person: str, session_id: str, turns: Sequence[Turn]) -> Accepted:
-        """Store turns; on return they are durable. Raises `ForeignSession`, or `StorageFailed`."""
+    """Everything may raise `StorageFailed`."""
+
+    async def accept(
+        self, person: str, session_id: str, turns: Sequence[Turn], *, granted_at: float | None = None
+    ) -> Accepted:
+        """Store turns; on return they are durable. Raises `ForeignSession` or `Erased`.
+
+        ``granted_at``: when the grant was given (Unix seconds), None without one.
+        """
         ...
 
     async def claim(self) -> Claim | None:
-        """Lease the session that has been due longest, or None when none is due."""
+        """Lease the session that has been due longest, or None when none is due.
+
+        Its turns in conversation order. One whose previous turn has not come is held back for a few seconds,
+        see `enrichment.order.releasable`.
+        """
         ...
 
-    async def delivered(self, claim: Claim) -> None:
-        """Every turn of the claim is in memory: their text leaves the outbox, their ids stay."""
+    async def delivered(self, claim: Claim) -> bool:
+        """Every turn of the claim is in memory: their text leaves the outbox, their ids stay.
+
+        False when the session was erased meanwhile: then what was just remembered must be forgotten again.
+        """
         ...
 
     async def postpone(self, claim: Claim, *, delay_s: float, reason: str) -> None:
@@ -85,6 +152,42 @@ class Outbox(Protocol):
         ...
 
     async def depth(self) -> Depth: ...
+
+    async def erase_session(self, person: str, session_id: str) -> Emptied:
+        """Take out everything of the session and leave a tombstone; also when there is nothing."""
+        ...
+
+    async def erase_person(self, person: str) -> Emptied:
+        """Take out everything of the person and leave a tombstone for it and for each of its sessions."""
+        ...
+
+    async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:
+        """(person, session) of what was last written to before then (Unix seconds), oldest first."""
+        ...
+
+    async def expire(self, person: str, session_id: str, before: float) -> bool:
+        """Take out a session that is still as old as that, without a tombstone; False when it is not."""
+        ...
+
+    async def expire_tombstones(self, before: float) -> int:
+        """Take out tombstones older than that; how many."""
+        ...
+
+    async def lines(self, *, state: str | None, limit: int, after: str = "") -> Sequence[Line]:
+        """Sessions by id, from after that one on; ``state``: only those with such turns."""
+        ...
+
+    async def entries(self, session_id: str) -> Sequence[Entry]:
+        """The turns of one session in order of arrival."""
+        ...
+
+    async def replay(self, session_id: str) -> int:
+        """Parked turns become pending and due; how many."""
+        ...
+
+    async def drop(self, session_id: str, turn_id: str, *, reason: str) -> bool:
+        """Give up a parked turn: its text goes, its id stays. False when there is no such parked turn."""
+        ...
 
     def is_serving(self) -> bool:
         """Whether turns can be stored at all, as far as can be told without asking."""
