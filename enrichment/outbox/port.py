@@ -28,7 +28,7 @@ class ForeignSession(Exception):
 
 
 class Erased(Exception):
-    """The session was erased, or all of its person after the grant was given: nothing more is taken for it."""
+    """The session was erased, or all of its person since the grant was given: nothing more is taken."""
 
 
 @dataclass(frozen=True, slots=True)
