@@ -50,6 +50,7 @@ class Grant:
     person: str
     session_id: str
     agent_id: str
+    issued_at: int
     expires_at: int
 
 
@@ -147,7 +148,7 @@ def _within_its_time(claims: dict[str, Any], now_s: float) -> Grant:
         raise BadGrant("the grant has expired")
     if max(not_before, issued_at) > now_s + CLOCK_LEEWAY_S or expires_at - issued_at > LIFETIME_S:
         raise BadGrant("the grant's times are not ours")
-    return Grant(claims["sub"], claims["sid"], claims["agt"], expires_at)
+    return Grant(claims["sub"], claims["sid"], claims["agt"], issued_at, expires_at)
 
 
 def load_signing_key(pem: str | None) -> Ed25519PrivateKey:

@@ -10,9 +10,12 @@ import apsw
 import pytest
 
 from enrichment import database
-from enrichment.database import Database, StorageFailed
+from enrichment.database import Database
+from enrichment.outbox.port import StorageFailed
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) STRICT"
+
+def tables(db):
+    db.execute("CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) STRICT")
 
 
 def keep(name):
@@ -32,7 +35,7 @@ def fail(error):
 
 @pytest.fixture
 async def kept(tmp_path):
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     yield subject
     await subject.close()
 
@@ -93,7 +96,7 @@ async def test_who_comes_when_too_much_is_queued_is_sent_away_at_once(kept, hang
 
 
 async def test_a_thread_that_hangs_does_not_hold_up_the_end(tmp_path, monkeypatch):
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     go_on = threading.Event()
     hung = asyncio.create_task(subject.run(lambda _db: go_on.wait(5)))
     monkeypatch.setattr(database, "CLOSE_S", 0.05)
@@ -171,7 +174,7 @@ class BusyFile(apsw.VFSFile):
 async def test_a_commit_that_fails_without_rolling_back_fails_alone(tmp_path, monkeypatch):
     disk = BusyDisk()
     monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs="busy disk"))
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     disk.is_busy = True
     with pytest.raises(StorageFailed):
         await subject.run(keep("a"))

@@ -9,12 +9,15 @@ import pytest
 from broker.edge.telemetry import configure_logging
 from enrichment.delivery import Delivery, backoff_s
 from enrichment.memory.port import Rejected, Unreachable
-from enrichment.outbox.sqlite import LEASE_S
+from enrichment.outbox.port import LEASE_S
+from tests.clocks import Clock
 from tests.enrichment.build import FakeMemory, SlowMemory, turn
 
+CLOCK = Clock()
 
-def delivery(outbox, memory):
-    return Delivery(outbox, memory, jitter=lambda _low, high: high)
+
+def delivery(outbox, memory, now=CLOCK):
+    return Delivery(outbox, memory, jitter=lambda _low, high: high, now=now)
 
 
 async def drain(delivery):
@@ -49,7 +52,7 @@ async def test_an_outage_loses_nothing_and_is_waited_out_with_growing_patience(o
         clock.pass_s(due_s)
         waited.append(due_s)
         await subject.deliver_one()
-    assert waited == [0, 1, 2, 4, 8]
+    assert waited == [0, 1, 2, 4, 5]
     assert memory.ids("s") == ["a", "b"]
     assert subject.last_error == "Unreachable"
 

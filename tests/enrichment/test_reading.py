@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from enrichment.memory.port import Episode
+from enrichment.memory.port import Episode, Episodes, Recalled
 from enrichment.reading import CONTEXT_CHARACTERS, QUOTE_CHARACTERS, Reading
 from tests.enrichment.build import DownMemory, FakeMemory, turn
 from tests.enrichment.service import (
@@ -24,7 +24,10 @@ async def test_a_turn_that_is_not_yet_in_memory_is_already_in_its_episode(tmp_pa
         await client.post("/memory/enrich", json={"grant": grant("poc-user"), "turns": [said("u1")]})
         (line,) = await transcript(client, "s-1")
         assert (line["content"], line["delivered"]) == ("Hello", False)
-        assert (await client.get("/memory/episodes")).json() == {"episodes": [{"id": "s-1"}]}
+        assert (await client.get("/memory/episodes")).json() == {
+            "episodes": [{"id": "s-1"}],
+            "next_cursor": None,
+        }
 
 
 class DeliveredAfterTheFirstRead:
@@ -37,15 +40,15 @@ class DeliveredAfterTheFirstRead:
         was_delivered, self.is_delivered = self.is_delivered, True
         return [] if was_delivered else ["s"]
 
-    async def episodes(self, person, *, limit):
+    async def episodes(self, person, *, limit, cursor=None):
         was_delivered, self.is_delivered = self.is_delivered, True
-        return [Episode("s", 1, "then", "then", "Hello")] if was_delivered else []
+        return Episodes([Episode("s", 1, "then", "then", "Hello")] if was_delivered else [], None)
 
 
 async def test_a_session_that_is_delivered_between_the_two_reads_is_listed_once():
     both = DeliveredAfterTheFirstRead()
-    listed = await Reading(both, both, 12).episodes("p", limit=9)
-    assert [episode["id"] for episode in listed] == ["s"]
+    listed = await Reading(both, both, 12).episodes("p", limit=9, cursor=None)
+    assert [episode["id"] for episode in listed["episodes"]] == ["s"]
 
 
 class Recalling(FakeMemory):
@@ -56,7 +59,7 @@ class Recalling(FakeMemory):
         self.turns = turns
 
     async def recall(self, person, session_id, *, limit):
-        return self.turns[:limit]
+        return Recalled(turns=self.turns[:limit])
 
 
 async def recalled(*turns):
