@@ -112,8 +112,10 @@ class Database:
         if self._thread.is_alive():
             log.error("database.hangs")
         else:
-            self._connection.close()
-            self._lock.release()
+            try:
+                self._connection.close()  # fails where the disk does, at the last checkpoint
+            finally:
+                self._lock.release()
 
     def _serve(self) -> None:
         stopping = False
