@@ -48,17 +48,14 @@ class Power:
     def cut(self) -> None:
         self.left = 0
 
-    def forget(self, rng: random.Random) -> int:
-        """Leave in the files what a disk would have; how many changes were not synced. Once all are closed."""
-        count = 0
+    def forget(self, rng: random.Random) -> None:
+        """Leave in the files what a disk would have. To be called once all of them are closed."""
         for name, changes in self.unsynced.items():
-            count += len(changes)
             with Path(name).open("r+b") as file:
                 for change in reversed(changes):
                     _undo(file.fileno(), change)
                 for change in changes:
                     _redo_some(file.fileno(), change, rng)
-        return count
 
 
 def _undo(file: int, change: Change) -> None:
@@ -83,13 +80,14 @@ def _sectors(start: int, end: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-class _Quiet:
+def silent(*_error: object) -> bool:
     """What SQLite cannot pass on to anybody, because it is closing, is not printed."""
+    return True
 
-    def excepthook(self, *_error: object) -> None: ...
 
+class _PoweredFile(apsw.VFSFile):
+    excepthook = staticmethod(silent)
 
-class _PoweredFile(_Quiet, apsw.VFSFile):
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], power: Power) -> None:
         super().__init__(BASE, name, flags)
         self._power = power
@@ -118,8 +116,10 @@ class _PoweredFile(_Quiet, apsw.VFSFile):
         self._unsynced.append(Change(offset, new, before, size))
 
 
-class PoweredDisk(_Quiet, apsw.VFS):
+class PoweredDisk(apsw.VFS):
     """Its files live as long as the power does."""
+
+    excepthook = staticmethod(silent)
 
     def __init__(self, power: Power) -> None:
         self._power = power
@@ -135,7 +135,9 @@ class PoweredDisk(_Quiet, apsw.VFS):
         self._power.unsynced.pop(filename, None)
 
 
-class _CrampedFile(_Quiet, apsw.VFSFile):
+class _CrampedFile(apsw.VFSFile):
+    excepthook = staticmethod(silent)
+
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], full: Path) -> None:
         super().__init__(BASE, name, flags)
         self._full = full
@@ -146,7 +148,7 @@ class _CrampedFile(_Quiet, apsw.VFSFile):
         super().xWrite(data, offset)
 
 
-class CrampedDisk(_Quiet, apsw.VFS):
+class CrampedDisk(apsw.VFS):
     """Full as long as the file ``full`` exists: what is there can be overwritten, and nothing grows."""
 
     def __init__(self, full: Path) -> None:

@@ -11,7 +11,7 @@ from broker.edge.grants import GrantSigner
 
 TURNS = 20  # of a session
 PARCEL = 2  # turns of a post: what a page sends is mostly a question and its answer
-WORDS = "I take the train at eight and my sister in Paris likes short answers about rain and music".split()
+WORDS = ("the train", "at eight", "my sister", "in Paris", "likes", "short answers", "about", "rain", "music")
 SPOKEN_AT = "2026-11-20T08:00:00Z"
 
 TurnKey = tuple[str, str]  # session id, turn id
@@ -68,19 +68,39 @@ class History:
         self.acked.update((session_id, turn_id) for turn_id in turn_ids)
 
 
-def sessions(
-    name: str, seed: int, signer: GrantSigner, *, people: int = 200, turns: int = TURNS
-) -> Iterator[Session]:
-    """Conversations without end. No text occurs twice, so that a doubled turn shows under any id."""
-    rng = random.Random(f"{name} {seed}")
-    number = 0
-    while True:
-        number += 1
-        person, session_id = f"person-{rng.randrange(people)}", f"{name}-{seed}-{number}"
-        grant, _ = signer.sign(person=person, session_id=session_id, agent_id="elena")
-        said = {f"item_{turn:03}": f"{session_id} {turn}: {_sentence(rng)}" for turn in range(turns)}
-        yield Session(person, session_id, grant, said)
+class Conversations:
+    """Sessions without end, the same for the same seed. ``people`` have them, each several.
 
+    No text occurs twice, so that a doubled turn shows under any id.
+    """
 
-def _sentence(rng: random.Random) -> str:
-    return " ".join(rng.choices(WORDS, k=rng.randint(4, 40)))
+    def __init__(
+        self, name: str, seed: int, signer: GrantSigner, *, people: int = 200, turns: int = TURNS
+    ) -> None:
+        self._name = f"{name}-{seed}"
+        self._rng = random.Random(self._name)
+        self._signer = signer
+        self._people = people
+        self._turns = turns
+        self._count = 0
+
+    def __iter__(self) -> Conversations:
+        return self
+
+    def __next__(self) -> Session:
+        self._count += 1
+        session_id = f"{self._name}-{self._count}"
+        person = f"person-{self._rng.randrange(self._people)}"
+        said = {f"item_{turn:03}": f"{session_id} {turn}: {self._sentence()}" for turn in range(self._turns)}
+        return self._session(person, session_id, said)
+
+    def intruding(self, guessed: Session) -> Session:
+        """Somebody else, with a good grant of their own, in a session that is not theirs."""
+        return self._session("intruder", guessed.session_id, {"intruding": "This is not mine."})
+
+    def _session(self, person: str, session_id: str, said: dict[str, str]) -> Session:
+        grant, _ = self._signer.sign(person=person, session_id=session_id, agent_id="elena")
+        return Session(person, session_id, grant, said)
+
+    def _sentence(self) -> str:
+        return " ".join(self._rng.choices(WORDS, k=self._rng.randint(3, 30)))

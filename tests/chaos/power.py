@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import apsw
 
@@ -26,7 +27,7 @@ from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.turns import BATCH, Turn, from_batch
 from tests.chaos.checker import Kept, Verdict, check
 from tests.chaos.disks import Power, PoweredDisk, under_sqlite
-from tests.chaos.history import History, Session, sessions
+from tests.chaos.history import Conversations, History, Session
 
 SESSIONS, TURNS = 6, 20  # side by side in one run
 LATEST_CUT = 300  # changes and syncs: about as many as a run makes
@@ -54,7 +55,9 @@ class Run:
     def __init__(self, path: Path, seed: str, signer: GrantSigner) -> None:
         self._path = path
         self._rng = random.Random(seed)
-        self._said = list(islice(sessions("cut", self._rng.randrange(2**32), signer, turns=TURNS), SESSIONS))
+        self._said = list(
+            islice(Conversations("cut", self._rng.randrange(2**32), signer, turns=TURNS), SESSIONS)
+        )
         self._waiting = {session.session_id: list(session.parcels()) for session in self._said}
         self._memory = Recording()
         self.history = History()
@@ -82,7 +85,7 @@ class Run:
         try:
             outbox = SqliteOutbox(self._path)
         except apsw.Error:  # cut before the tables were made
-            gc.collect()  # what was half made holds the file's lock
+            _close_what_is_half_open(self._path)
             return
         delivering = asyncio.create_task(self._delivery(outbox).run())
         await self._speak(outbox)
@@ -108,8 +111,7 @@ class Run:
                 parcels.pop(0)
 
     def _delivery(self, outbox: SqliteOutbox) -> Delivery:
-        memory: Memory = self._memory  # type: ignore[assignment] - the rest of it is never asked
-        return Delivery(outbox, memory)
+        return Delivery(outbox, cast(Memory, self._memory))  # the rest of it is never asked
 
     async def _deliver_all(self, outbox: SqliteOutbox) -> None:
         delivery = self._delivery(outbox)
@@ -125,6 +127,15 @@ class Run:
             connection.close()
         if found != "ok":
             raise RuntimeError(f"the file is damaged: {found}")
+
+
+def _close_what_is_half_open(path: Path) -> None:
+    """An outbox that could not be made has left its connection and its lock behind."""
+    for connection in apsw.connections():
+        with suppress(apsw.Error):
+            if connection.filename == str(path):
+                connection.close()
+    gc.collect()
 
 
 async def cut(seed: str, signer: GrantSigner) -> Verdict:

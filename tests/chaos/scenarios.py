@@ -1,0 +1,20 @@
+"""Everything that goes wrong, in the order in which it is played."""
+
+from __future__ import annotations
+
+from tests.chaos import disturbing, dying
+from tests.chaos.outcome import Scenario
+
+EMBEDDED = ("sqlite",)
+
+SCENARIOS = (
+    Scenario("killed", "kill -9 under 32 connections, again and again", dying.killed),
+    Scenario("power-cut", "a disk that forgets what was not synced", dying.power_cut, EMBEDDED),
+    Scenario("disk-full", "no room for outbox and memory, and room again", dying.disk_full, EMBEDDED),
+    Scenario("frozen", "deliveries and processes that stand still past their lease", dying.frozen),
+    Scenario(
+        "replies-dropped", "memory keeps what it does not answer, one in five", disturbing.replies_dropped
+    ),
+    Scenario("shuffled", "every post three times, in any order", disturbing.shuffled),
+    Scenario("memory-away", "ten simulated minutes without memory, 20 turns/s", disturbing.memory_away),
+)
