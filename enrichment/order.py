@@ -5,7 +5,10 @@ from __future__ import annotations
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+HOLD_BACK_S = 5.0
 
 
 class Placed(Protocol):
@@ -19,6 +22,15 @@ class Placed(Protocol):
 
 
 AnyTurn = TypeVar("AnyTurn", bound=Placed)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Generic[AnyTurn]):
+    """A pending turn, when it was accepted (Unix seconds), and whether the turn it follows has come."""
+
+    turn: AnyTurn
+    accepted_at: float
+    is_next: bool  # its previous turn is None, itself, pending in this very list, delivered or parked
 
 
 def conversation_order(turns: Iterable[AnyTurn]) -> list[AnyTurn]:
@@ -52,3 +64,24 @@ def _walk(free: Sequence[int], followers: dict[int, list[int]]) -> list[int]:
         for follower in followers.get(index, ()):
             heapq.heappush(heap, follower)
     return ordered
+
+
+def releasable(waiting: Sequence[Waiting[AnyTurn]], now: float) -> tuple[list[AnyTurn], float | None]:
+    """Which may leave now, in conversation order, and when the first of the held back may (None: none is).
+
+    A turn whose previous one has not come is held for `HOLD_BACK_S`, and what follows it with it.
+    """
+    known = {each.turn.turn_id: each for each in waiting}
+    released: list[AnyTurn] = []
+    held: set[str] = set()
+    ends: list[float] = []
+    for turn in conversation_order(each.turn for each in waiting):
+        until = known[turn.turn_id].accepted_at + HOLD_BACK_S
+        if turn.previous_turn_id in held:
+            held.add(turn.turn_id)
+        elif not known[turn.turn_id].is_next and now < until:
+            held.add(turn.turn_id)
+            ends.append(until)
+        else:
+            released.append(turn)
+    return released, min(ends, default=None)
