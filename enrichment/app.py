@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
@@ -23,10 +24,10 @@ from enrichment.delivery import Delivery
 from enrichment.grant_keys import Grants, KeysUnavailable
 from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
-from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
+from enrichment.wiring import listening, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -45,22 +46,30 @@ def create_app(
     settings: Settings,
     *,
     memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] | None = None,
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
+
+    ``now`` (Unix seconds) is for tests; without it this machine's clock counts, and for an outbox in
+    PostgreSQL the database's.
+    """
+    clock = now or time.time
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
-            _closing(SqliteOutbox(settings.outbox_path, now=now)) as outbox,
+            outbox_of(settings, now) as outbox,
             _closing(memory(settings)) as kept,
         ):
-            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             people = People(grants, _callers(settings))
             reading = Reading(outbox, kept, settings.recall_turns)
-            async with _delivering(Delivery(outbox, kept, changed=reading.recent.forget)) as (delivery, task):
-                yield _state(people, reading, delivery, task, now)
+            async with (
+                _delivering(Delivery(outbox, kept, changed=reading.recent.forget)) as (delivery, task),
+                background(listening=listening(outbox, delivery.wake)),
+            ):
+                yield _state(people, reading, delivery, task, clock)
 
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
