@@ -129,7 +129,7 @@ def audience(environment: str) -> str:
 
 
 def _key_id(compact: str) -> str:
-    """Which key the header names. PyJWT would decode all three parts for that, and then again to prove them."""
+    """Which key the header names. PyJWT would decode all three parts for it, and then again to prove them."""
     header_part, *others = compact.split(".")
     try:
         header = from_json(_from_base64url(header_part))
