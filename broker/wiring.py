@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import structlog
-from azure.identity.aio import AzureCliCredential, ClientSecretCredential, ManagedIdentityCredential
 from pydantic import SecretStr
 
 from broker.agents import DEFAULT_AGENT, load_agents
@@ -80,25 +79,25 @@ async def identity_of(settings: Settings) -> AsyncIterator[Identity | None]:
 @asynccontextmanager
 async def token_source_of(settings: Settings) -> AsyncIterator[TokenSource | None]:
     """Where the configured identity gets its access tokens from; None when there is none."""
-    async with AsyncExitStack() as stack:
-        match settings.azure_voicelive_identity:
-            case "managed":
-                yield await stack.enter_async_context(
-                    ManagedIdentityCredential(client_id=settings.azure_client_id, **IMPATIENT)
-                )
-            case "service-principal":
-                yield await stack.enter_async_context(_service_principal(settings))
-            case "cli":
-                yield await stack.enter_async_context(AzureCliCredential())
-            case _:
-                yield None
+    kind = settings.azure_voicelive_identity
+    if kind == "off":
+        yield None
+        return
+    async with _sdk_s_source(settings, kind) as source:
+        yield source
 
 
-def _service_principal(settings: Settings) -> ClientSecretCredential:
+def _sdk_s_source(settings: Settings, kind: str) -> AbstractAsyncContextManager[TokenSource]:
+    # Imported only where there is an identity: a broker with a key spares 16 MB.
+    from azure.identity import aio  # noqa: PLC0415
+
+    client_id, tenant_id = settings.azure_client_id, settings.azure_tenant_id or ""
+    if kind == "managed":
+        return aio.ManagedIdentityCredential(client_id=client_id, **IMPATIENT)
+    if kind == "cli":
+        return aio.AzureCliCredential()
     secret = settings.azure_client_secret.get_secret_value() if settings.azure_client_secret else ""
-    return ClientSecretCredential(
-        settings.azure_tenant_id or "", settings.azure_client_id or "", secret, **IMPATIENT
-    )
+    return aio.ClientSecretCredential(tenant_id, client_id or "", secret, **IMPATIENT)
 
 
 def nobody_s_session(settings: Settings) -> SessionSpec:

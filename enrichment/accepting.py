@@ -21,10 +21,14 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose memory a post goes to, and into which session. From the grant; never from the body."""
+    """Whose memory a post goes to, and into which session. From the grant; never from the body.
+
+    ``granted_at`` (Unix seconds) is None where no grant is asked for.
+    """
 
     person: str
     session_id: str
+    granted_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class People:
             return self._owner_without_grant(request, post)
         if post.session_id not in (None, grant.session_id):
             raise NotAllowed("the grant is for another session")
-        return Owner(grant.person, grant.session_id)
+        return Owner(grant.person, grant.session_id, grant.issued_at)
 
     async def reader_of(self, request: Request[Any]) -> Reader:
         """Whose memory a request reads: the grant's person, when it bears one, else the caller."""
@@ -129,4 +133,6 @@ class Accepting:
     async def _store(self, owner: Owner, post: Post) -> Accepted:
         if not post.turns:
             return Accepted([], [], [])
-        return await self.outbox.accept(owner.person, owner.session_id, post.turns)
+        return await self.outbox.accept(
+            owner.person, owner.session_id, post.turns, granted_at=owner.granted_at
+        )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import structlog
@@ -14,26 +14,31 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from enrichment.accepting import Accepting, People
-from enrichment.database import StorageFailed
 from enrichment.delivery import Delivery
+from enrichment.erasure import Erasure
 from enrichment.grant_keys import Grants, KeysUnavailable
 from enrichment.memory.embedded import EmbeddedMemory
-from enrichment.memory.port import Memory
+from enrichment.memory.port import Memory, Unreachable
+from enrichment.outbox.port import Erased, StorageFailed
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
+from enrichment.sweep import Sweep
 from enrichment.wiring import listening, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
     KeysUnavailable: ProblemType("grant-unverifiable", 503, "The grant cannot be checked now"),
-    StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now", retry_after_s=5),
+    StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now"),
+    Erased: ProblemType("erased", 410, "What this belongs to was erased"),
+    Unreachable: ProblemType("memory-unreachable", 503, "Memory cannot be read now", retry_after_s=5),
 }
+
+DAY_S = 86_400.0
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +70,25 @@ def create_app(
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             people = People(grants, _callers(settings))
             reading = Reading(outbox, kept, settings.recall_turns)
+            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=clock)
+            erasure = Erasure(outbox, kept, reading.recent.forget, clock)
+            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, clock)
             async with (
-                _delivering(Delivery(outbox, kept, changed=reading.recent.forget)) as (delivery, task),
-                background(listening=listening(outbox, delivery.wake)),
+                supervised("delivery", delivery.run()) as delivering,
+                supervised("sweep", sweep.run()),
+                supervised("listening", listening(outbox, delivery.wake)),
             ):
-                yield _state(people, reading, delivery, task, clock)
+                yield {
+                    "people": people,
+                    "accepting": Accepting(outbox, delivery.wake),
+                    "reading": reading,
+                    "outbox": outbox,
+                    "memory": kept,
+                    "delivery": delivery,
+                    "delivering": delivering,
+                    "erasure": erasure,
+                    "now": clock,
+                }
 
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
@@ -95,12 +114,12 @@ async def _closing(opened: Closed) -> AsyncIterator[Closed]:
 
 
 @asynccontextmanager
-async def _delivering(delivery: Delivery) -> AsyncIterator[tuple[Delivery, asyncio.Task[None]]]:
-    """Runs the delivery beside the app. When it dies the log says so and readiness fails."""
-    task = asyncio.create_task(delivery.run(), name="delivery")
+async def supervised(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Runs the work beside the app. When it dies the log says so; readiness looks at the task."""
+    task = asyncio.create_task(work, name=name)
     task.add_done_callback(_report_end)
     try:
-        yield delivery, task
+        yield task
     finally:
         task.cancel()
         await asyncio.wait([task])  # how it ended has been reported
@@ -108,7 +127,7 @@ async def _delivering(delivery: Delivery) -> AsyncIterator[tuple[Delivery, async
 
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
-        log.critical("delivery.died", exc_info=task.exception())
+        log.critical(f"{task.get_name()}.died", exc_info=task.exception())
 
 
 def _callers(settings: Settings) -> Callers:
@@ -117,22 +136,3 @@ def _callers(settings: Settings) -> Callers:
         development_tokens=settings.auth_dev_tokens,
         origins=settings.cors_origins,
     )
-
-
-def _state(
-    people: People,
-    reading: Reading,
-    delivery: Delivery,
-    delivering: asyncio.Task[None],
-    now: Callable[[], float],
-) -> State:
-    return {
-        "people": people,
-        "accepting": Accepting(reading.outbox, delivery.wake),
-        "reading": reading,
-        "outbox": reading.outbox,
-        "memory": reading.memory,
-        "delivery": delivery,
-        "delivering": delivering,
-        "now": now,
-    }

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +21,12 @@ import apsw
 import apsw.ext
 import structlog
 
+from enrichment.disk import Lock, refuse_network_share
+from enrichment.outbox.port import StorageFailed
+
 GROUP = 256  # pieces of work in one transaction
 MOST_QUEUED = 2_000
+SLOW_COMMIT_S = 0.5  # after one like that nobody queues behind another
 RUN_S = 5.0
 CLOSE_S = 10.0
 
@@ -34,10 +39,6 @@ Work = Callable[[apsw.Connection], Result]
 
 
 log = structlog.get_logger(__name__)
-
-
-class StorageFailed(Exception):
-    """The work is not known to be kept: the file could not be written, or not soon enough."""
 
 
 class _Stop:
@@ -63,14 +64,22 @@ class _Piece:
 
 
 class Database:
-    """Opens ``path`` with ``schema`` when made, inside a running loop; `close` ends after all queued work."""
+    """Opens ``path`` when made, inside a running loop; ``migrate`` brings its tables to this version.
 
-    def __init__(self, path: Path, schema: str) -> None:
+    `close` ends after all queued work. Raises `WrongPlace` for a file that another process has, or that is
+    on a network share.
+    """
+
+    def __init__(self, path: Path, migrate: Callable[[apsw.Connection], None]) -> None:
         refuse_old_sqlite()
         path.parent.mkdir(parents=True, exist_ok=True)
+        refuse_network_share(path)
         self._loop = asyncio.get_running_loop()
-        self._connection = connect(path, schema)
+        self._lock = Lock(path.with_name(f"{path.name}.lock"))
+        self._connection = connect(path)
+        migrate(self._connection)
         self._queue: queue.SimpleQueue[_Piece | _Stop] = queue.SimpleQueue()
+        self._commit_s = 0.0
         self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
@@ -82,6 +91,8 @@ class Database:
         """
         if not self.is_serving() or self._queue.qsize() >= MOST_QUEUED:
             raise StorageFailed("too much is queued, or nobody is left to do it")
+        if self._commit_s > SLOW_COMMIT_S and not self._queue.empty():
+            raise StorageFailed("the disk is slow")
         future: asyncio.Future[Result] = self._loop.create_future()
         self._queue.put(_Piece(work, future))
         try:
@@ -102,19 +113,38 @@ class Database:
             log.error("database.hangs")
         else:
             self._connection.close()
+            self._lock.release()
 
     def _serve(self) -> None:
         stopping = False
-        while not stopping:
-            group, stopping = self._next_group()
-            try:
-                self._commit(group)
-            except BaseException as exc:
-                _fail(group, exc)
-                if not isinstance(exc, Exception):
-                    raise
-            finally:  # whatever it was: nobody is left waiting, nor told that something was kept
-                self._loop.call_soon_threadsafe(_settle, group)
+        try:
+            while not stopping:
+                group, stopping = self._next_group()
+                self._serve_group(group)
+        finally:
+            self._refuse_what_is_queued()
+
+    def _serve_group(self, group: list[_Piece]) -> None:
+        began = time.monotonic()
+        try:
+            self._commit(group)
+        except BaseException as exc:
+            _fail(group, exc)
+            if not isinstance(exc, Exception):
+                raise
+        finally:  # whatever it was: nobody is left waiting, nor told that something was kept
+            self._commit_s = time.monotonic() - began
+            self._loop.call_soon_threadsafe(_settle, group)
+
+    def _refuse_what_is_queued(self) -> None:
+        """At the end nobody takes it any more: who waits for it learns that at once."""
+        group: list[_Piece] = []
+        while not self._queue.empty():
+            item = self._queue.get()
+            if isinstance(item, _Piece):
+                group.append(item)
+        _fail(group, RuntimeError("the thread has ended"))
+        self._loop.call_soon_threadsafe(_settle, group)
 
     def _next_group(self) -> tuple[list[_Piece], bool]:
         """Everything that has queued up, at least one piece; True when the last thing asked was to stop."""
@@ -161,12 +191,12 @@ def _fail(group: list[_Piece], cause: BaseException) -> None:
         piece.error.__cause__ = cause
 
 
-def connect(path: Path, schema: str) -> apsw.Connection:
+def connect(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(5_000)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL forgets the last commits when the power goes
-    connection.execute(schema)
+    connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
     return connection
 
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
 
-from enrichment.database import StorageFailed
-from enrichment.memory.port import Memory, Rejected, Unreachable
-from enrichment.outbox.port import Claim, Outbox
+from enrichment.breaker import Breaker
+from enrichment.memory.port import ForgottenLater, Memory, Rejected, Unreachable
+from enrichment.outbox.port import Claim, Outbox, StorageFailed
 
 SIDE_BY_SIDE = 8
 IDLE_S = 5.0  # how long to sleep at most when nothing is known to be due: leases of the dead run out unseen
 REMEMBER_S = 20.0  # less than a lease
 RELEASE_S = 2.0
 LONGEST_BACKOFF_S = 300.0
+LONGEST_UNREACHED_S = 5.0  # the breaker is what spares a memory that is down
+PARK_AFTER_S = 7 * 86_400.0
 
 log = structlog.get_logger(__name__)
 
@@ -38,11 +41,15 @@ class Delivery:
         *,
         changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
+        now: Callable[[], float] = time.time,
+        breaker: Breaker | None = None,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
         self._changed = changed
         self._jitter = jitter
+        self._now = now
+        self.breaker = breaker or Breaker()
         self._news = asyncio.Event()
         self.last_error: str | None = None
 
@@ -58,6 +65,9 @@ class Delivery:
 
     async def _deliver_for_ever(self) -> None:
         while True:
+            if (rest_s := self.breaker.admit()) > 0:
+                await asyncio.sleep(rest_s)
+                continue
             self._news.clear()
             try:
                 if not await self.deliver_one():
@@ -87,19 +97,33 @@ class Delivery:
             await self._release(claim)
             raise
         except Rejected as exc:
+            self.breaker.reached()
             await self._park(claim, exc)
         except Unreachable as exc:
-            await self._postpone(claim, exc, str(exc), exc.retry_after_s)
+            await self._unreached(claim, exc, str(exc), exc.retry_after_s)
         except TimeoutError as exc:
-            await self._postpone(claim, exc, "memory took too long")
+            await self._unreached(claim, exc, "memory took too long", None)
         except Exception as exc:
             log.error("memory.broke", session_id=claim.session_id, exc_info=exc)
-            await self._postpone(claim, exc, type(exc).__name__)  # its text may quote what was said
+            # Its text may quote what was said.
+            await self._postpone(claim, exc, type(exc).__name__, self._backoff_s(claim, LONGEST_BACKOFF_S))
         else:
-            await self._outbox.delivered(claim)
+            self.breaker.reached()
+            await self._settle(claim)
         finally:
             self._changed(claim.person)
         return True
+
+    async def _settle(self, claim: Claim) -> None:
+        """What was erased while it was being delivered is forgotten again."""
+        if await self._outbox.delivered(claim):
+            return
+        log.warning("turn.erased_meanwhile", session_id=claim.session_id)
+        try:
+            async with asyncio.timeout(REMEMBER_S):
+                await self._memory.forget_session(claim.person, claim.session_id)
+        except (TimeoutError, Unreachable, ForgottenLater) as exc:
+            self.last_error = type(exc).__name__  # the erasure repeats itself, see `enrichment.erasure`
 
     async def _claim(self) -> Claim | None:
         """A claim; when we are cancelled meanwhile, one that nobody will deliver is given back."""
@@ -121,19 +145,35 @@ class Delivery:
 
     async def _park(self, claim: Claim, exc: Rejected) -> None:
         if exc.turn_id not in {turn.turn_id for turn in claim.turns}:  # parking it would change nothing
-            await self._postpone(claim, exc, "memory rejected a turn it was not given")
+            reason = "memory rejected a turn it was not given"
+            await self._postpone(claim, exc, reason, self._backoff_s(claim, LONGEST_BACKOFF_S))
+            return
+        await self._park_turn(claim, exc.turn_id, exc, str(exc))
+
+    async def _park_turn(self, claim: Claim, turn_id: str, exc: Exception, reason: str) -> None:
+        self.last_error = type(exc).__name__
+        log.error("turn.parked", session_id=claim.session_id, turn_id=turn_id, reason=reason)
+        await self._outbox.park(claim, turn_id, reason=reason)
+
+    async def _unreached(
+        self, claim: Claim, exc: Exception, reason: str, retry_after_s: float | None
+    ) -> None:
+        self.breaker.missed()
+        delay_s = self._backoff_s(claim, LONGEST_UNREACHED_S)
+        if retry_after_s is not None:
+            delay_s = min(max(retry_after_s, 0.0), LONGEST_BACKOFF_S)
+        await self._postpone(claim, exc, reason, delay_s)
+
+    async def _postpone(self, claim: Claim, exc: Exception, reason: str, delay_s: float) -> None:
+        if self._now() - claim.oldest_at > PARK_AFTER_S:
+            await self._park_turn(claim, claim.turns[0].turn_id, exc, f"too old: {reason}")
             return
         self.last_error = type(exc).__name__
-        log.error("turn.parked", session_id=claim.session_id, turn_id=exc.turn_id, reason=str(exc))
-        await self._outbox.park(claim, exc.turn_id, reason=str(exc))
-
-    async def _postpone(
-        self, claim: Claim, exc: Exception, reason: str, retry_after_s: float | None = None
-    ) -> None:
-        self.last_error = type(exc).__name__
-        delay_s = self._jitter(0, backoff_s(claim.attempts)) if retry_after_s is None else retry_after_s
         log.warning("turn.postponed", session_id=claim.session_id, reason=reason, delay_s=round(delay_s, 1))
         await self._outbox.postpone(claim, delay_s=delay_s, reason=reason)
+
+    def _backoff_s(self, claim: Claim, longest_s: float) -> float:
+        return self._jitter(0, min(longest_s, backoff_s(claim.attempts)))
 
 
 def backoff_s(attempts: int) -> float:

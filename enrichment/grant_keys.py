@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 import httpx
@@ -16,6 +17,7 @@ FETCH_S = 2.0
 PAUSE_S = 10.0  # between two fetches: made-up key ids must not make us ask the broker all the time
 PAUSE_AFTER_FAILURE_S = 1.0
 SOONEST_RETRY_S = 1.0
+MOST_PROVED = 5_000  # grants of 600 bytes
 MOST_SEEN = 1_000  # key ids we do not know and remember to have seen
 LONGEST_KEY_ID = 64  # the broker's are SHA-256 in base64url: 43 characters
 
@@ -52,6 +54,7 @@ class Grants:
         self._now = now
         self._monotonic = monotonic
         self._keys: dict[str, Ed25519PublicKey] = {}
+        self._proved: OrderedDict[str, Grant] = OrderedDict()
         self._fetching = asyncio.Lock()
         self._begun = 0  # fetches, counted from 1
         self._answered = 0  # the last one that brought keys
@@ -75,7 +78,15 @@ class Grants:
             raise KeysUnavailable(self._pause_s()) from exc
 
     def _read(self, compact: str) -> Grant:
-        return read_grant(compact, self._keys, environment=self._environment, now=self._now)
+        """A page sends one grant with every post: its signature is checked once, its time always."""
+        grant = self._proved.get(compact)
+        if grant is not None and grant.expires_at > self._now():
+            return grant
+        grant = read_grant(compact, self._keys, environment=self._environment, now=self._now)
+        self._proved[compact] = grant
+        if len(self._proved) > MOST_PROVED:
+            self._proved.popitem(last=False)
+        return grant
 
     def _remember(self, kid: str) -> None:
         """Since which fetch ``kid`` is known to be unknown. Made-up ids push each other out, oldest first."""
@@ -95,6 +106,7 @@ class Grants:
                     response = await self._http.get(url)
                 response.raise_for_status()
                 self._keys = keys_of(response.json())
+                self._proved.clear()  # a key that is gone proves nothing any more
                 self._answered, pause_s = self._begun, PAUSE_S
             except (TimeoutError, httpx.HTTPError, ValueError) as exc:
                 log.warning("keys.unreadable", error=type(exc).__name__)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-HOLD_BACK_S = 5.0
+HOLD_BACK_S = 5.0  # a transcription of what was said first may be finished last; beyond this it is not coming
 
 
 class Placed(Protocol):
@@ -26,11 +26,36 @@ AnyTurn = TypeVar("AnyTurn", bound=Placed)
 
 @dataclass(frozen=True, slots=True)
 class Waiting(Generic[AnyTurn]):
-    """A pending turn, when it was accepted (Unix seconds), and whether the turn it follows has come."""
+    """A pending turn, when it was accepted (Unix seconds), and whether the turn it follows has come.
+
+    It has when there is none, when it waits too, and when it was delivered or parked.
+    """
 
     turn: AnyTurn
     accepted_at: float
-    is_next: bool  # its previous turn is None, itself, pending in this very list, delivered or parked
+    is_next: bool
+
+
+def releasable(waiting: Sequence[Waiting[AnyTurn]], now: float) -> tuple[list[AnyTurn], float | None]:
+    """Which turns may leave now, in conversation order; and when the first of the others may.
+
+    A turn is held back while the one that it follows has not come, for a few seconds and no longer; what
+    follows a turn that is held back waits for it.
+    """
+    by_id = {each.turn.turn_id: each for each in waiting}
+    free: list[AnyTurn] = []
+    held: set[str] = set()
+    until: list[float] = []
+    for turn in conversation_order(each.turn for each in waiting):
+        end = by_id[turn.turn_id].accepted_at + HOLD_BACK_S
+        if turn.previous_turn_id in held:
+            held.add(turn.turn_id)
+        elif by_id[turn.turn_id].is_next or now >= end:
+            free.append(turn)
+        else:
+            held.add(turn.turn_id)
+            until.append(end)
+    return free, min(until, default=None)
 
 
 def conversation_order(turns: Iterable[AnyTurn]) -> list[AnyTurn]:
@@ -64,24 +89,3 @@ def _walk(free: Sequence[int], followers: dict[int, list[int]]) -> list[int]:
         for follower in followers.get(index, ()):
             heapq.heappush(heap, follower)
     return ordered
-
-
-def releasable(waiting: Sequence[Waiting[AnyTurn]], now: float) -> tuple[list[AnyTurn], float | None]:
-    """Which may leave now, in conversation order, and when the first of the held back may (None: none is).
-
-    A turn whose previous one has not come is held for `HOLD_BACK_S`, and what follows it with it.
-    """
-    known = {each.turn.turn_id: each for each in waiting}
-    released: list[AnyTurn] = []
-    held: set[str] = set()
-    ends: list[float] = []
-    for turn in conversation_order(each.turn for each in waiting):
-        until = known[turn.turn_id].accepted_at + HOLD_BACK_S
-        if turn.previous_turn_id in held:
-            held.add(turn.turn_id)
-        elif not known[turn.turn_id].is_next and now < until:
-            held.add(turn.turn_id)
-            ends.append(until)
-        else:
-            released.append(turn)
-    return released, min(ends, default=None)

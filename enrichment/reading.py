@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from itertools import accumulate
 from typing import Any
 
-from enrichment.memory.port import Memory
+from enrichment.memory.port import Found, Memory
 from enrichment.order import conversation_order
 from enrichment.outbox.port import Outbox
 from enrichment.recent import Recent
@@ -21,6 +21,7 @@ class UnknownEpisode(Exception):
 # The broker tells a model 2 000 characters and reads 64 KiB: this fits twice, in any alphabet.
 QUOTE_CHARACTERS = 400
 CONTEXT_CHARACTERS = 4_000
+PROVENANCE = "client_reported"  # a browser says that it was said: nobody heard it for us
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,19 @@ class Reading:
     recall_turns: int
     recent: Recent[dict[str, Any]] = field(default_factory=Recent)
 
-    async def episodes(self, person: str, *, limit: int) -> list[dict[str, Any]]:
-        """The newest ``limit`` sessions in memory, newest first; before them what else is on its way.
+    async def episodes(self, person: str, *, limit: int, cursor: str | None) -> dict[str, Any]:
+        """A page of sessions in memory, newest first; before the first page what else is on its way.
 
         Of the latter only the id is told: such a session may be new, or too old to be among the newest.
+        Raises ValueError for a cursor that is none.
         """
         # The outbox first, as in `episode`.
-        waiting = set(await self.outbox.pending_sessions(person))
-        known = await self.memory.episodes(person, limit=limit)
-        ids = {episode.session_id for episode in known}
-        listed = [_renamed(asdict(episode)) for episode in known]
-        return [{"id": session_id} for session_id in sorted(waiting - ids)] + listed
+        waiting = set() if cursor else set(await self.outbox.pending_sessions(person))
+        known = await self.memory.episodes(person, limit=limit, cursor=cursor)
+        ids = {episode.session_id for episode in known.page}
+        listed = [_renamed(asdict(episode)) for episode in known.page]
+        coming = [{"id": session_id} for session_id in sorted(waiting - ids)]
+        return {"episodes": coming + listed, "next_cursor": known.cursor}
 
     async def episode(self, person: str, session_id: str) -> dict[str, Any]:
         """The transcript in conversation order. Raises `UnknownEpisode`."""
@@ -54,7 +57,11 @@ class Reading:
         delivered = {turn.turn_id for turn in remembered}
         turns = [*remembered, *(turn for turn in pending if turn.turn_id not in delivered)]
         ordered = conversation_order(turns)
-        return {"id": session_id, "transcript": [_line(turn, turn.turn_id in delivered) for turn in ordered]}
+        return {
+            "id": session_id,
+            "provenance": PROVENANCE,
+            "transcript": [_line(turn, turn.turn_id in delivered) for turn in ordered],
+        }
 
     async def context(self, person: str, session_id: str | None) -> dict[str, Any]:
         """What may matter now, as sentences a model can be told.
@@ -70,9 +77,14 @@ class Reading:
         return await self.recent.get(person, lambda: self._context(person, None))
 
     async def _context(self, person: str, session_id: str | None) -> dict[str, Any]:
-        turns = await self.memory.recall(person, session_id, limit=self.recall_turns)
-        facts = within(CONTEXT_CHARACTERS, said(turns))
+        recalled = await self.memory.recall(person, session_id, limit=self.recall_turns)
+        facts = within(CONTEXT_CHARACTERS, [*map(shortened, recalled.facts), *said(recalled.turns)])
         return {"context": "\n".join(facts), "facts": facts}
+
+    async def search(self, person: str, query: str, *, limit: int) -> dict[str, Any]:
+        """What memory finds for ``query``, best first: facts, where the backend makes any, and turns."""
+        found = await self.memory.search(person, query, limit=limit)
+        return {"facts": list(found.facts)[:limit], "turns": _lines(found)}
 
 
 def said(turns: Sequence[Turn]) -> list[str]:
@@ -92,6 +104,10 @@ def within(characters: int, facts: Sequence[str]) -> list[str]:
     """As many of the first as fit into so many characters, one on a line."""
     lengths = accumulate(len(fact) + 1 for fact in facts)
     return [fact for fact, length in zip(facts, lengths, strict=True) if length <= characters + 1]
+
+
+def _lines(found: Found) -> list[dict[str, Any]]:
+    return [{"session_id": match.session_id, **_line(match.turn, True)} for match in found.turns]
 
 
 def _line(turn: Turn, delivered: bool) -> dict[str, Any]:

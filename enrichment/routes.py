@@ -8,24 +8,26 @@ from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 import structlog
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from broker.edge.bodies import JSON_OR_BEACON, parse, read_body
+from broker.edge.bodies import JSON, JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SessionId
-from broker.edge.problems import NotAllowed
+from broker.edge.problems import Invalid, NotAllowed
 from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
+from enrichment.erasure import Certificate, Erasure
 from enrichment.memory.port import Memory
-from enrichment.outbox.port import Outbox
+from enrichment.outbox.port import ForeignSession, Outbox
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.turns import BATCH, BODY_BYTES, SINGLE, TOLD, Post, from_batch, from_single, from_told
 
 NO_STORE = {"Cache-Control": "no-store"}
 MOST_EPISODES = 100
+QUERY_BYTES = 4 * 1024
 
 
 class State(TypedDict):
@@ -38,6 +40,7 @@ class State(TypedDict):
     memory: Memory
     delivery: Delivery
     delivering: asyncio.Task[None]
+    erasure: Erasure
     now: Callable[[], float]
 
 
@@ -50,8 +53,18 @@ class _Shape(BaseModel):
     traceparent: Any = None
 
 
+class SearchRequest(BaseModel):
+    """The body of ``POST /memory/search``."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    query: str = Field(min_length=1, max_length=400)
+    limit: int = Field(10, ge=1, le=50)
+
+
 log = structlog.get_logger(__name__)
 
+SEARCH = TypeAdapter(SearchRequest)
 SHAPE = TypeAdapter(_Shape)
 SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 TEXT = TypeAdapter(str)
@@ -93,8 +106,20 @@ async def list_episodes(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
     if reader.session_id is not None:
         raise NotAllowed("a grant is for one session")
-    episodes = await request.state["reading"].episodes(reader.person, limit=MOST_EPISODES)
-    return JSONResponse({"episodes": episodes}, headers=NO_STORE)
+    limit, cursor = _page_of(request)
+    try:
+        page = await request.state["reading"].episodes(reader.person, limit=limit, cursor=cursor)
+    except ValueError as exc:
+        raise Invalid([("/cursor", "must be a next_cursor that came with a page")]) from exc
+    return JSONResponse(page, headers=NO_STORE)
+
+
+def _page_of(request: Request[State]) -> tuple[int, str | None]:
+    """How many sessions a page has, and where it begins."""
+    limit = request.query_params.get("limit", str(MOST_EPISODES))
+    if not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST_EPISODES:
+        raise Invalid([("/limit", f"must be a number from 1 to {MOST_EPISODES}")])
+    return int(limit[:4]), request.query_params.get("cursor") or None
 
 
 async def read_episode(request: Request[State]) -> Response:
@@ -116,6 +141,44 @@ async def read_context(request: Request[State]) -> Response:
     return JSONResponse(await request.state["reading"].context(reader.person, session_id), headers=NO_STORE)
 
 
+async def search(request: Request[State]) -> Response:
+    caller = request.state["people"].callers.identify(request)
+    asked = parse(SEARCH, await read_body(request, max_bytes=QUERY_BYTES, kinds=JSON))
+    found = await request.state["reading"].search(caller.person, asked.query, limit=asked.limit)
+    return JSONResponse(found, headers=NO_STORE)
+
+
+async def erase_episode(request: Request[State]) -> Response:
+    """One session of the caller's. A grant erases nothing: it may only add."""
+    caller = request.state["people"].callers.identify(request)
+    session_id = parse(SESSION, TEXT.dump_json(request.path_params["session_id"]))
+    try:
+        certificate = await request.state["erasure"].session(caller.person, session_id)
+    except ForeignSession as exc:
+        raise UnknownEpisode from exc
+    return _certified(certificate)
+
+
+async def erase_me(request: Request[State]) -> Response:
+    caller = request.state["people"].callers.identify(request)
+    return _certified(await request.state["erasure"].person(caller.person))
+
+
+async def erase_person(request: Request[State]) -> Response:
+    """Everything of somebody else, by an operator's hand."""
+    caller = request.state["people"].callers.identify(request)
+    person = request.path_params["person"]
+    if person != caller.person and not caller.may_operate:
+        raise NotAllowed(f"the role {caller.role} may not erase what is somebody else's")
+    return _certified(await request.state["erasure"].person(person))
+
+
+def _certified(certificate: Certificate) -> Response:
+    """202 when memory has still to confirm; asking again gives another certificate."""
+    done = certificate.memory is not None
+    return JSONResponse(certificate.as_json(), 200 if done else 202, headers=NO_STORE)
+
+
 async def status(request: Request[State]) -> Response:
     depth = await request.state["outbox"].depth()
     return JSONResponse(
@@ -125,6 +188,7 @@ async def status(request: Request[State]) -> Response:
             "oldest_s": round(depth.oldest_s, 1),
             "delivering": not request.state["delivering"].done(),
             "memory": request.state["memory"].name,
+            "memory_left_alone": request.state["delivery"].breaker.is_open,
             "last_error": request.state["delivery"].last_error,
         },
         headers=NO_STORE,
@@ -149,7 +213,11 @@ MEMORY: list[BaseRoute] = [
     Route("/enrich", enrich, methods=["POST"]),
     Route("/episodes", list_episodes),
     Route("/episodes/{session_id}", read_episode),
+    Route("/episodes/{session_id}", erase_episode, methods=["DELETE"]),
     Route("/context", read_context),
+    Route("/search", search, methods=["POST"]),
+    Route("/users/me", erase_me, methods=["DELETE"]),
+    Route("/users/{person}", erase_person, methods=["DELETE"]),
 ]
 ROUTES: list[BaseRoute] = [
     Mount("/memory", routes=MEMORY),

@@ -49,6 +49,8 @@ class Settings(SharedSettings):
     memory_backend: Literal["embedded"] = "embedded"
     grant_jwks_url: BaseUrl | None = None
     recall_turns: int = Field(12, ge=0, le=50)
+    data_retention_days: int = Field(90, ge=1, le=3_650)
+    outbox_ballast_mb: int = Field(64, ge=0, le=4_096)
 
     @property
     def outbox_engine(self) -> Literal["sqlite", "postgres"]:

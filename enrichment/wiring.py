@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from enrichment.outbox.port import Outbox
 from enrichment.outbox.sqlite import SqliteOutbox
@@ -32,7 +33,8 @@ async def outbox_of(settings: Settings, now: Callable[[], float] | None) -> Asyn
 
 
 def _sqlite(settings: Settings, now: Callable[[], float] | None) -> Outbox:
-    return SqliteOutbox(settings.outbox_path, now=now or time.time)
+    ballast_bytes = settings.outbox_ballast_mb * 1024 * 1024
+    return SqliteOutbox(settings.outbox_path, now=now or time.time, ballast_bytes=ballast_bytes)
 
 
 async def _postgres(settings: Settings, now: Callable[[], float] | None) -> Outbox:
@@ -48,6 +50,8 @@ async def _postgres(settings: Settings, now: Callable[[], float] | None) -> Outb
     return outbox
 
 
-def listening(outbox: Outbox, wake: Callable[[], None]) -> Coroutine[Any, Any, None] | None:
-    """Work beside the requests: hear what other replicas accept. None for an outbox that nobody shares."""
-    return outbox.listen(wake) if isinstance(outbox, Listening) else None
+async def listening(outbox: Outbox, wake: Callable[[], None]) -> None:
+    """Work beside the requests: hear what other replicas accept. An outbox that nobody shares has no news."""
+    if isinstance(outbox, Listening):
+        await outbox.listen(wake)
+    await asyncio.Event().wait()

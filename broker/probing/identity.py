@@ -6,7 +6,6 @@ import asyncio
 import re
 
 from azure.core.exceptions import AzureError
-from azure.identity import CredentialUnavailableError
 
 from broker.minting.credentials import TOKEN_S, AccessToken, TokenSource
 
@@ -23,6 +22,8 @@ class Overheard:
         self.fault = ""
 
     async def get_token(self, *scopes: str) -> AccessToken:
+        from azure.identity import CredentialUnavailableError  # noqa: PLC0415 - see broker.wiring
+
         self.fault = "silent"  # what it stays when the caller's patience ends
         try:
             token = await self._source.get_token(*scopes)

@@ -16,13 +16,15 @@ from typing import Any
 
 import apsw
 
-from enrichment.database import Database, StorageFailed
-from enrichment.memory.port import Episode, Unreachable
+from enrichment.database import Database, Result, Work
+from enrichment.memory.port import Episode, Episodes, Forgotten, Found, Match, Recalled, Unreachable
+from enrichment.outbox.port import StorageFailed
 from enrichment.turn_rows import COLUMNS, DEFINITIONS, Row, turn_of, values
 from enrichment.turns import Turn
 
 OPENING_CHARACTERS = 80
 QUERY_WORDS = 12
+MOST_SEQ = 2**63 - 1
 
 # The full-text index folds diacritics, so that "muller" finds "Müller".
 SCHEMA = f"""
@@ -41,6 +43,9 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
 CREATE TRIGGER IF NOT EXISTS turn_words AFTER INSERT ON turn BEGIN
     INSERT INTO words (rowid, text) VALUES (new.seq, new.text);
 END;
+CREATE TRIGGER IF NOT EXISTS turn_words_gone AFTER DELETE ON turn BEGIN
+    INSERT INTO words (words, rowid, text) VALUES ('delete', old.seq, old.text);
+END;
 """
 REMEMBER = f"""
 INSERT INTO turn (person, session_id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
@@ -48,8 +53,8 @@ INSERT INTO turn (person, session_id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?,
 EPISODES = """
 SELECT session_id, count(*), min(spoken_at), max(spoken_at),
        (SELECT text FROM turn AS first WHERE first.person = turn.person AND first.session_id = turn.session_id
-        ORDER BY seq LIMIT 1)
-FROM turn WHERE person = ? GROUP BY session_id ORDER BY max(seq) DESC LIMIT ?
+        ORDER BY seq LIMIT 1), max(seq) AS last
+FROM turn WHERE person = ? GROUP BY session_id HAVING last < ? ORDER BY last DESC LIMIT ?
 """
 EPISODE = f"SELECT {COLUMNS} FROM turn WHERE person = ? AND session_id = ? ORDER BY seq"
 RECENT = f"SELECT seq, {COLUMNS} FROM turn WHERE person = ? AND speaker = 'user' ORDER BY seq DESC LIMIT ?"
@@ -57,10 +62,13 @@ LATEST_WORDS = """
 SELECT text FROM turn WHERE person = ? AND session_id = ? AND speaker = 'user' ORDER BY seq DESC LIMIT 1
 """
 MATCHING = f"""
-SELECT seq, {", ".join(f"turn.{column}" for column in COLUMNS.split(", "))}
+SELECT seq, session_id, {", ".join(f"turn.{column}" for column in COLUMNS.split(", "))}
 FROM words JOIN turn ON turn.seq = words.rowid
-WHERE words MATCH ? AND person = ? AND speaker = 'user' ORDER BY words.rank LIMIT ?
+WHERE words MATCH ? AND person = ? AND speaker IN (?, 'user') ORDER BY words.rank LIMIT ?
 """
+FORGET = "DELETE FROM turn WHERE person = ? AND session_id = ?"
+FORGET_PERSON = "DELETE FROM turn WHERE person = ?"
+SESSIONS = "SELECT count(DISTINCT session_id) FROM turn WHERE person = ?"
 
 
 class EmbeddedMemory:
@@ -69,47 +77,85 @@ class EmbeddedMemory:
     name = "embedded"
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, SCHEMA)
+        self._database = Database(path, _migrate)
         self._now = now
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
         now = datetime.fromtimestamp(self._now(), UTC)
         dated = [turn if turn.spoken_at else replace(turn, spoken_at=now) for turn in turns]
         rows = [(person, session_id, *values(turn)) for turn in dated]
-        try:
-            await self._database.run(lambda db: db.executemany(REMEMBER, rows))
-        except StorageFailed as exc:
-            raise Unreachable("the memory's file cannot be written") from exc
+        await self._write(lambda db: db.executemany(REMEMBER, rows))
 
-    async def episodes(self, person: str, *, limit: int) -> Sequence[Episode]:
+    async def episodes(self, person: str, *, limit: int, cursor: str | None = None) -> Episodes:
+        before = MOST_SEQ if cursor is None else int(cursor)
+
         def read(db: apsw.Connection) -> list[Row]:
-            return db.execute(EPISODES, (person, limit)).fetchall()
+            return db.execute(EPISODES, (person, before, limit)).fetchall()
 
-        return [
+        rows = await self._database.run(read)
+        page = [
             Episode(session_id, turns, first_at, last_at, text[:OPENING_CHARACTERS])
-            for session_id, turns, first_at, last_at, text in await self._database.run(read)
+            for session_id, turns, first_at, last_at, text, _ in rows
         ]
+        return Episodes(page, str(rows[-1][-1]) if len(rows) == limit else None)
 
     async def episode(self, person: str, session_id: str) -> Sequence[Turn]:
         rows = await self._database.run(lambda db: db.execute(EPISODE, (person, session_id)).fetchall())
         return [turn_of(row) for row in rows]
 
-    async def recall(self, person: str, session_id: str | None, *, limit: int) -> Sequence[Turn]:
+    async def recall(self, person: str, session_id: str | None, *, limit: int) -> Recalled:
         """Half of it matches what the session was last about, the rest is simply recent."""
 
         def read(db: apsw.Connection) -> list[Row]:
             latest = db.execute(LATEST_WORDS, (person, session_id)).get if session_id else None
             query = match_any(latest or "")
-            matching = db.execute(MATCHING, (query, person, limit // 2)).fetchall() if query else []
+            matching = db.execute(MATCHING, (query, person, "user", limit // 2)).fetchall() if query else []
             recent = db.execute(RECENT, (person, limit)).fetchall()
-            by_seq: dict[Any, Row] = {row[0]: row[1:] for row in [*matching, *recent]}
+            by_seq: dict[Any, Row] = {row[0]: row[2:] for row in matching} | {
+                row[0]: row[1:] for row in recent
+            }
             kept = sorted(list(by_seq)[:limit], reverse=True)
             return [by_seq[seq] for seq in kept]
 
-        return [turn_of(row) for row in await self._database.run(read)]
+        return Recalled(turns=[turn_of(row) for row in await self._database.run(read)])
+
+    async def search(self, person: str, query: str, *, limit: int) -> Found:
+        words = match_any(query)
+        if not words:
+            return Found()
+
+        def read(db: apsw.Connection) -> list[Row]:
+            return db.execute(MATCHING, (words, person, "assistant", limit)).fetchall()
+
+        return Found(turns=[Match(row[1], turn_of(row[2:])) for row in await self._database.run(read)])
+
+    async def forget_session(self, person: str, session_id: str) -> Forgotten:
+        def forget(db: apsw.Connection) -> Forgotten:
+            db.execute(FORGET, (person, session_id))
+            return Forgotten(int(db.changes() > 0), db.changes())
+
+        return await self._write(forget)
+
+    async def forget_person(self, person: str) -> Forgotten:
+        def forget(db: apsw.Connection) -> Forgotten:
+            sessions = db.execute(SESSIONS, (person,)).get
+            db.execute(FORGET_PERSON, (person,))
+            return Forgotten(sessions, db.changes())
+
+        return await self._write(forget)
+
+    async def _write(self, work: Work[Result]) -> Result:
+        try:
+            return await self._database.run(work)
+        except StorageFailed as exc:
+            raise Unreachable("the memory's file cannot be written") from exc
 
     async def close(self) -> None:
         await self._database.close()
+
+
+def _migrate(db: apsw.Connection) -> None:
+    db.execute(SCHEMA)
 
 
 def match_any(text: str) -> str:

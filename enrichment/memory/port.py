@@ -84,7 +84,7 @@ class Forgotten:
 
 
 class Memory(Protocol):
-    """Times out by itself, retries nothing, and raises nothing of any SDK: `Unreachable` for what may pass."""
+    """Times out by itself, retries nothing, and lets no SDK's error out: `Unreachable` for what may pass."""
 
     @property
     def name(self) -> str: ...

@@ -9,6 +9,7 @@ What was erased stays erased: a *tombstone* refuses late posts and tells a deliv
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,13 +23,17 @@ CLAIM_TURNS = 30
 class StorageFailed(Exception):
     """The work is not known to be kept: storage could not be written, or not soon enough."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.retry_after_s = random.uniform(1.0, 5.0)  # noqa: S311 - jitter: all who were refused at once
+
 
 class ForeignSession(Exception):
     """The session belongs to another person: whoever wrote to it first."""
 
 
 class Erased(Exception):
-    """The session was erased, or all of its person after the grant was given: nothing more is taken for it."""
+    """The session was erased, or all of its person since the grant was given: nothing more is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,18 @@ class Emptied:
     sessions: int
     turns: int
     leased_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An erasure that memory has not confirmed. ``session_id`` is None for everything of the person.
+
+    ``not_before`` (Unix seconds): until then a deliverer may still be writing.
+    """
+
+    person: str
+    session_id: str | None
+    not_before: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +171,22 @@ class Outbox(Protocol):
     async def depth(self) -> Depth: ...
 
     async def erase_session(self, person: str, session_id: str) -> Emptied:
-        """Take out everything of the session and leave a tombstone; also when there is nothing."""
+        """Take out everything of the session, leave a tombstone and an `Order`; also when there is nothing.
+
+        Raises `ForeignSession`.
+        """
         ...
 
     async def erase_person(self, person: str) -> Emptied:
         """Take out everything of the person and leave a tombstone for it and for each of its sessions."""
+        ...
+
+    async def orders(self) -> Sequence[Order]:
+        """What memory has still to forget. Kept until `confirm`, also when the process dies."""
+        ...
+
+    async def confirm(self, person: str, session_id: str | None) -> None:
+        """Memory has forgotten it."""
         ...
 
     async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:

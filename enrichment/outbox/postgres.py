@@ -15,7 +15,7 @@ from enrichment.outbox import postgres_claim as claims
 from enrichment.outbox import postgres_erasure as erasure
 from enrichment.outbox import postgres_news as news
 from enrichment.outbox import postgres_operating as operating
-from enrichment.outbox.port import Accepted, Claim, Depth, Emptied, Entry, Line
+from enrichment.outbox.port import Accepted, Claim, Depth, Emptied, Entry, Line, Order
 from enrichment.outbox.postgres_accept import store
 from enrichment.outbox.postgres_connections import Connection, Connections
 from enrichment.outbox.postgres_group import GroupWriter, Outcome, Post
@@ -95,6 +95,12 @@ class PostgresOutbox:
         return await self._connections.run(
             lambda db: erasure.erase_person(db, person, self._now()), within_s=ERASE_S
         )
+
+    async def orders(self) -> Sequence[Order]:
+        return await self._connections.run(erasure.orders)
+
+    async def confirm(self, person: str, session_id: str | None) -> None:
+        await self._connections.run(lambda db: erasure.confirm(db, person, session_id))
 
     async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:
         return await self._connections.run(lambda db: erasure.idle_sessions(db, before, limit))

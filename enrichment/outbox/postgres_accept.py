@@ -8,6 +8,7 @@ adds a turn to these sessions or erases them.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 
 import psycopg
@@ -16,6 +17,7 @@ from enrichment.outbox.port import Accepted, Erased, ForeignSession
 from enrichment.outbox.postgres_connections import NOW, Connection
 from enrichment.outbox.postgres_group import Outcome, Post, Unstorable
 from enrichment.outbox.postgres_news import NOTIFY
+from enrichment.outbox.postgres_schema import hashed
 from enrichment.turn_rows import COLUMNS, values
 from enrichment.turns import Turn
 
@@ -30,7 +32,7 @@ FROM unnest(%(session_ids)s::text[], %(people)s::text[]) AS new (session_id, per
 ORDER BY session_id ON CONFLICT DO NOTHING
 """
 OWNERS = """
-SELECT session_id, person, due_at IS NULL OR held_back FROM outbox_session
+SELECT session_id, person, erased_of, due_at IS NULL OR held_back FROM outbox_session
 WHERE session_id = ANY(%s::text[]) ORDER BY session_id FOR NO KEY UPDATE
 """
 ADD = f"""
@@ -57,6 +59,7 @@ FROM clock WHERE session_id = ANY(%(session_ids)s::text[])
 ROW = ("session_id", *COLUMNS.split(", "), "fingerprint")
 
 Key = tuple[str, str]  # session and turn
+Owner = tuple[str | None, str | None]  # whose a session is, or the hash of whose it was until it was erased
 
 
 async def store(connection: Connection, posts: Sequence[Post], now: float | None) -> Sequence[Outcome]:
@@ -89,37 +92,42 @@ async def _store(connection: Connection, posts: Sequence[Post], now: float | Non
 
 async def _late(connection: Connection, posts: Sequence[Post]) -> set[Post]:
     """Those whose person was erased after their grant was given."""
-    people = sorted({post.person for post in posts})
+    people = {post.person for post in posts}
     await connection.execute(LOCK_PEOPLE, (sorted(person_key(person) for person in people),))
-    rows = await (await connection.execute(ERASED_PEOPLE, (people,))).fetchall()
+    rows = await (
+        await connection.execute(ERASED_PEOPLE, ([hashed(person) for person in people],))
+    ).fetchall()
     erased: dict[str, float] = {person: erased_at for person, erased_at in rows}
     return {
         post
         for post in posts
-        if post.granted_at is not None and post.granted_at <= erased.get(post.person, float("-inf"))
+        if post.granted_at is not None and post.granted_at <= erased.get(hashed(post.person), -math.inf)
     }
 
 
 async def _own(
     connection: Connection, posts: Sequence[Post], now: float | None
-) -> tuple[set[str], dict[str, str | None]]:
-    """Locks the sessions, making those that are new: which nobody delivers yet, and whose each is."""
+) -> tuple[set[str], dict[str, Owner]]:
+    """Locks the sessions, making those that are new: which nobody delivers yet, and whose each is or was."""
     wanted = {post.session_id: post.person for post in reversed(posts)}  # the first of several wins
-    owners: dict[str, str | None] = {}
+    owners: dict[str, Owner] = {}
     idle: set[str] = set()
     while missing := sorted(wanted.keys() - owners.keys()):  # again only when one expired that very moment
         people = [wanted[session_id] for session_id in missing]
         await connection.execute(OWN, {"session_ids": missing, "people": people, "now": now})
-        async for session_id, person, is_idle in await connection.execute(OWNERS, (missing,)):
-            owners[session_id] = person
+        async for session_id, person, erased_of, is_idle in await connection.execute(OWNERS, (missing,)):
+            owners[session_id] = (person, erased_of)
             idle |= {session_id} if is_idle else set()
     return idle, owners
 
 
-def _refusal(post: Post, late: set[Post], owners: dict[str, str | None]) -> ForeignSession | Erased | None:
-    if post in late or owners[post.session_id] is None:
+def _refusal(post: Post, late: set[Post], owners: dict[str, Owner]) -> ForeignSession | Erased | None:
+    if post in late:
         return Erased(post.session_id)
-    return None if owners[post.session_id] == post.person else ForeignSession(post.session_id)
+    person, erased_of = owners[post.session_id]
+    if hashed(post.person) == erased_of:
+        return Erased(post.session_id)
+    return None if post.person == person else ForeignSession(post.session_id)
 
 
 async def _add(connection: Connection, turns: dict[Key, Turn], now: float | None) -> set[Key]:

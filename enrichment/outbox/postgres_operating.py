@@ -56,11 +56,11 @@ UPDATE outbox_turn SET state = 'pending', reason = NULL WHERE session_id = %s AN
 """
 DUE = f"""
 WITH clock AS (SELECT {NOW} AS now)
-UPDATE outbox_session SET due_at = now FROM clock
-WHERE session_id = %(session_id)s AND leased_until <= now
+UPDATE outbox_session SET attempts = 0, due_at = CASE WHEN leased_until > now THEN due_at ELSE now END
+FROM clock WHERE session_id = %(session_id)s
 """
 DROP = """
-UPDATE outbox_turn SET state = 'dropped', text = NULL, reason = %s
+UPDATE outbox_turn SET state = 'delivered', text = NULL, reason = %s
 WHERE session_id = %s AND turn_id = %s AND state = 'parked'
 """
 
@@ -105,5 +105,6 @@ async def replay(connection: Connection, session_id: str, now: float | None) -> 
 
 
 async def drop(connection: Connection, session_id: str, turn_id: str, reason: str) -> bool:
+    """A dropped turn is never delivered and never again accepted: its id stays, its text goes."""
     await connection.execute(LOCK, (session_id,))
     return (await connection.execute(DROP, (storable(reason), session_id, turn_id))).rowcount == 1

@@ -13,6 +13,7 @@ that an erasure and a late post meet at.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -24,6 +25,7 @@ CREATE TABLE outbox_session (
     session_id   text COLLATE "C" PRIMARY KEY,
     person       text,                              -- whoever wrote first; NULL: erased
     erased_at    float8,                            -- all times are Unix seconds
+    erased_of    text,                              -- whose it was, hashed: who was erased is not kept
     written_at   float8 NOT NULL,                   -- when a turn was last accepted
     due_at       float8,                            -- NULL: nothing pending; also the end of a lease
     held_back    boolean NOT NULL DEFAULT false,    -- due later only because a turn is missing
@@ -49,16 +51,22 @@ CREATE TABLE outbox_turn (
     interrupted      smallint NOT NULL,
     fingerprint      bytea NOT NULL,
     state            text NOT NULL DEFAULT 'pending'
-        CHECK (state IN ('pending', 'delivered', 'parked', 'dropped')),
+        CHECK (state IN ('pending', 'delivered', 'parked')),
     accepted_at      float8 NOT NULL,
-    reason           text,                          -- why it was parked or dropped
+    reason           text,                          -- why it was parked, or by whom given up
     PRIMARY KEY (session_id, turn_id)
 );
 CREATE INDEX outbox_turn_pending ON outbox_turn (session_id, seq) WHERE state = 'pending';
 CREATE INDEX outbox_turn_waiting ON outbox_turn (accepted_at) WHERE state IN ('pending', 'parked');
 CREATE TABLE outbox_erased_person (
-    person    text PRIMARY KEY,
+    person    text PRIMARY KEY,                     -- hashed
     erased_at float8 NOT NULL
+);
+CREATE TABLE outbox_erasure (
+    session_id text COLLATE "C" NOT NULL,           -- '': everything of the person
+    person     text NOT NULL,                       -- as long as memory has not forgotten it
+    not_before float8 NOT NULL,
+    PRIMARY KEY (session_id, person)
 );
 """
 MIGRATIONS = (FIRST,)
@@ -87,6 +95,11 @@ async def migrate(connection: AsyncConnection[Any]) -> None:
         for number, statements in enumerate(MIGRATIONS[version:], version + 1):
             await connection.execute(statements)
             await connection.execute("INSERT INTO outbox_schema (version) VALUES (%s)", (number,))
+
+
+def hashed(person: str) -> str:
+    """What stands for a person who was erased."""
+    return hashlib.sha256(person.encode()).hexdigest()
 
 
 async def _version(connection: AsyncConnection[Any]) -> int:

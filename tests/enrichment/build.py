@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from enrichment.memory.port import Unreachable
+from enrichment.memory.port import Episodes, Forgotten, Found, Recalled, Unreachable
 from enrichment.settings import Settings
 from enrichment.turns import Speaker, Turn
 
@@ -30,6 +30,7 @@ def settings(data: Path, **changed: Any) -> Settings:
         "environment": "development",
         "auth_required": False,
         "data_dir": data,
+        "outbox_ballast_mb": 0,
         "cors_origins": '["https://app.example.org"]',
     }
     return Settings(**(usual | changed))
@@ -54,14 +55,25 @@ class FakeMemory:
             kept.append(new)
             self.arrived.put_nowait(new.turn_id)
 
-    async def episodes(self, person, *, limit):
-        return []
+    async def episodes(self, person, *, limit, cursor=None):
+        return Episodes([], None)
 
     async def episode(self, person, session_id):
         return self.kept.get((person, session_id), [])
 
     async def recall(self, person, session_id, *, limit):
-        return []
+        return Recalled()
+
+    async def search(self, person, query, *, limit):
+        return Found()
+
+    async def forget_session(self, person, session_id):
+        forgotten = self.kept.pop((person, session_id), [])
+        return Forgotten(int(bool(forgotten)), len(forgotten))
+
+    async def forget_person(self, person):
+        forgotten = [await self.forget_session(*key) for key in [*self.kept] if key[0] == person]
+        return Forgotten(len(forgotten), sum(each.turns for each in forgotten))
 
     async def close(self):
         pass

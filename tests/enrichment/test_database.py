@@ -10,9 +10,12 @@ import apsw
 import pytest
 
 from enrichment import database
-from enrichment.database import Database, StorageFailed
+from enrichment.database import RUN_S, SLOW_COMMIT_S, Database, _Piece, _Stop
+from enrichment.outbox.port import StorageFailed
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) STRICT"
+
+def tables(db):
+    db.execute("CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY) STRICT")
 
 
 def keep(name):
@@ -32,7 +35,7 @@ def fail(error):
 
 @pytest.fixture
 async def kept(tmp_path):
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     yield subject
     await subject.close()
 
@@ -93,7 +96,7 @@ async def test_who_comes_when_too_much_is_queued_is_sent_away_at_once(kept, hang
 
 
 async def test_a_thread_that_hangs_does_not_hold_up_the_end(tmp_path, monkeypatch):
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     go_on = threading.Event()
     hung = asyncio.create_task(subject.run(lambda _db: go_on.wait(5)))
     monkeypatch.setattr(database, "CLOSE_S", 0.05)
@@ -171,7 +174,7 @@ class BusyFile(apsw.VFSFile):
 async def test_a_commit_that_fails_without_rolling_back_fails_alone(tmp_path, monkeypatch):
     disk = BusyDisk()
     monkeypatch.setattr(apsw, "Connection", partial(apsw.Connection, vfs="busy disk"))
-    subject = Database(tmp_path / "kept.db", SCHEMA)
+    subject = Database(tmp_path / "kept.db", tables)
     disk.is_busy = True
     with pytest.raises(StorageFailed):
         await subject.run(keep("a"))
@@ -179,3 +182,28 @@ async def test_a_commit_that_fails_without_rolling_back_fails_alone(tmp_path, mo
     await subject.run(keep("b"))
     assert await subject.run(names) == ["b"]
     await subject.close()
+
+
+async def test_after_a_slow_commit_nobody_queues_behind_another(kept, hanging):
+    kept._commit_s = SLOW_COMMIT_S + 0.1
+    first = asyncio.create_task(kept.run(keep("first")))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageFailed) as refused:
+        await kept.run(keep("second"))
+    assert 1.0 <= refused.value.retry_after_s <= 5.0
+    hanging.set()
+    await first
+    await kept.run(keep("third"))
+
+
+async def test_what_is_still_queued_when_the_thread_ends_is_told_at_once(kept, hanging):
+    waiting = [asyncio.create_task(kept.run(keep(name))) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    kept._queue.put(_Stop())
+    late = _Piece(keep("late"), asyncio.get_running_loop().create_future())
+    kept._queue.put(late)
+    hanging.set()
+    await asyncio.gather(*waiting)
+    async with asyncio.timeout(RUN_S / 2):
+        with pytest.raises(StorageFailed):
+            await late.future

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enrichment.memory.embedded import EmbeddedMemory, match_any
+from enrichment.memory.port import Episodes, Forgotten, Found, Recalled
 from tests.enrichment.build import turn
 
 
@@ -27,14 +28,17 @@ async def test_a_turn_is_kept_once_with_all_it_says(memory):
 async def test_nobody_reads_another_s_memory(memory):
     await memory.remember("alice", "s", [turn("a", "my secret garden")])
     assert await memory.episode("bob", "s") == []
-    assert await memory.episodes("bob", limit=9) == []
-    assert await memory.recall("bob", "s", limit=9) == []
+    assert await memory.episodes("bob", limit=9) == Episodes([], None)
+    assert await memory.recall("bob", "s", limit=9) == Recalled(turns=[])
+    assert await memory.search("bob", "secret garden", limit=9) == Found(turns=[])
+    assert await memory.forget_person("bob") == Forgotten(0, 0)
+    assert len(await memory.episode("alice", "s")) == 1
 
 
 async def test_episodes_come_newest_first_with_how_they_began(memory):
     await memory.remember("p", "old", [turn("a", "first words " * 20), turn("b")])
     await memory.remember("p", "new", [turn("c", "later words")])
-    episodes = await memory.episodes("p", limit=9)
+    episodes = (await memory.episodes("p", limit=9)).page
     assert [(e.session_id, e.turns) for e in episodes] == [("new", 1), ("old", 2)]
     assert episodes[1].opening == ("first words " * 20)[:80]
 
@@ -43,14 +47,14 @@ async def test_recall_gives_what_the_person_said_last(memory):
     await memory.remember("p", "s", [turn(f"t{n}", f"fact {n}") for n in range(20)])
     await memory.remember("p", "s", [turn("mine", "an answer", speaker="assistant")])
     recalled = await memory.recall("p", None, limit=3)
-    assert [each.text for each in recalled] == ["fact 19", "fact 18", "fact 17"]
+    assert [each.text for each in recalled.turns] == ["fact 19", "fact 18", "fact 17"]
 
 
 async def test_recall_finds_what_shares_words_with_the_conversation(memory):
     await memory.remember("p", "old", [turn("a", "Müller wants a dashboard")])
     await memory.remember("p", "old", [turn(f"t{n}", f"small talk {n}") for n in range(50)])
     await memory.remember("p", "now", [turn("q", "what about the muller dashboard")])
-    recalled = [each.turn_id for each in await memory.recall("p", "now", limit=6)]
+    recalled = [each.turn_id for each in (await memory.recall("p", "now", limit=6)).turns]
     assert "a" in recalled
     assert recalled[0] == "q"
 
@@ -66,3 +70,4 @@ async def test_no_text_can_break_the_search(memory, text):
     kept = turn(f"t{abs(hash(text))}", text.encode(errors="replace").decode())
     await memory.remember("p", "now", [kept])
     await memory.recall("p", "now", limit=6)
+    await memory.search("p", text, limit=6)

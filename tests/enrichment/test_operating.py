@@ -40,6 +40,7 @@ async def test_status_tells_what_waits_and_what_is_parked(tmp_path, keys):
             "oldest_s": 0.0,
             "delivering": True,
             "memory": "fake",
+            "memory_left_alone": False,
             "last_error": "Rejected",
         }
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from enrichment.database import StorageFailed
-from enrichment.outbox.port import ForeignSession
-from enrichment.outbox.sqlite import LEASE_S, SqliteOutbox
+from enrichment.outbox.port import LEASE_S, ForeignSession, StorageFailed
+from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import turn
 
 ROOT = Path(__file__).parent.parent.parent

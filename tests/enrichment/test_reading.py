@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from enrichment.memory.port import Episode
+import pytest
+
+from enrichment.memory.port import Episode, Episodes, Recalled
 from enrichment.reading import CONTEXT_CHARACTERS, QUOTE_CHARACTERS, Reading
 from tests.enrichment.build import DownMemory, FakeMemory, turn
 from tests.enrichment.service import (
@@ -24,7 +26,10 @@ async def test_a_turn_that_is_not_yet_in_memory_is_already_in_its_episode(tmp_pa
         await client.post("/memory/enrich", json={"grant": grant("poc-user"), "turns": [said("u1")]})
         (line,) = await transcript(client, "s-1")
         assert (line["content"], line["delivered"]) == ("Hello", False)
-        assert (await client.get("/memory/episodes")).json() == {"episodes": [{"id": "s-1"}]}
+        assert (await client.get("/memory/episodes")).json() == {
+            "episodes": [{"id": "s-1"}],
+            "next_cursor": None,
+        }
 
 
 class DeliveredAfterTheFirstRead:
@@ -37,15 +42,15 @@ class DeliveredAfterTheFirstRead:
         was_delivered, self.is_delivered = self.is_delivered, True
         return [] if was_delivered else ["s"]
 
-    async def episodes(self, person, *, limit):
+    async def episodes(self, person, *, limit, cursor=None):
         was_delivered, self.is_delivered = self.is_delivered, True
-        return [Episode("s", 1, "then", "then", "Hello")] if was_delivered else []
+        return Episodes([Episode("s", 1, "then", "then", "Hello")] if was_delivered else [], None)
 
 
 async def test_a_session_that_is_delivered_between_the_two_reads_is_listed_once():
     both = DeliveredAfterTheFirstRead()
-    listed = await Reading(both, both, 12).episodes("p", limit=9)
-    assert [episode["id"] for episode in listed] == ["s"]
+    listed = await Reading(both, both, 12).episodes("p", limit=9, cursor=None)
+    assert [episode["id"] for episode in listed["episodes"]] == ["s"]
 
 
 class Recalling(FakeMemory):
@@ -56,7 +61,7 @@ class Recalling(FakeMemory):
         self.turns = turns
 
     async def recall(self, person, session_id, *, limit):
-        return self.turns[:limit]
+        return Recalled(turns=self.turns[:limit])
 
 
 async def recalled(*turns):
@@ -111,3 +116,43 @@ async def test_what_was_accepted_before_a_restart_is_delivered_after_it(tmp_path
     CLOCK.pass_s(60)
     async with service(tmp_path, memory=memory), asyncio.timeout(5):
         assert await memory.arrived.get() == "u1"
+
+
+async def test_a_search_finds_what_either_side_said_and_only_in_the_caller_s_memory(signed_in):
+    turns = [
+        said("u1", "Where is the Müller dashboard?"),
+        said("a1", "On the Müller site", speaker="assistant"),
+    ]
+    await signed_in.post("/memory/enrich", json={"grant": grant("dev:alice"), "turns": turns})
+    await delivered(signed_in, "s-1", 2, as_person("alice"))
+
+    async def found(name, query):
+        response = await signed_in.post("/memory/search", json={"query": query}, headers=as_person(name))
+        return {(turn["session_id"], turn["turn_id"]) for turn in response.json()["turns"]}
+
+    assert await found("alice", "muller") == {("s-1", "u1"), ("s-1", "a1")}
+    assert await found("alice", "OR *(") == set()
+    assert await found("bob", "muller") == set()
+
+
+@pytest.mark.parametrize("body", [{}, {"query": ""}, {"query": "x" * 401}, {"query": "a", "limit": 51}])
+async def test_a_search_for_nothing_or_too_much_is_a_problem(open_to_all, body):
+    problem(await open_to_all.post("/memory/search", json=body), 422, "invalid-request")
+
+
+async def test_sessions_come_in_pages_and_each_once(open_to_all):
+    for number in range(5):
+        posted = {"grant": grant("poc-user", f"s-{number}"), "turns": [said("u1")]}
+        await open_to_all.post("/memory/enrich", json=posted)
+        await delivered(open_to_all, f"s-{number}", 1)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = (await open_to_all.get("/memory/episodes", params={"limit": 2, "cursor": cursor})).json()
+        seen += [episode["id"] for episode in page["episodes"]]
+        cursor = page["next_cursor"]
+    assert seen == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+
+
+@pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "limit=-1", "cursor=x", "cursor=1.5"])
+async def test_a_page_that_cannot_be_is_a_problem(open_to_all, asked):
+    problem(await open_to_all.get(f"/memory/episodes?{asked}"), 422, "invalid-request")

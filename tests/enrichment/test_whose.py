@@ -102,7 +102,10 @@ async def test_what_a_person_says_in_the_body_about_who_they_are_counts_for_noth
     body = {"grant": grant("dev:alice"), "person": "dev:bob", "user_id": "dev:bob", "turns": [said("u1")]}
     await signed_in.post("/memory/enrich", json=body)
     assert await transcript(signed_in, "s-1", as_person("alice"))
-    assert (await signed_in.get("/memory/episodes", headers=as_person("bob"))).json() == {"episodes": []}
+    assert (await signed_in.get("/memory/episodes", headers=as_person("bob"))).json() == {
+        "episodes": [],
+        "next_cursor": None,
+    }
 
 
 async def test_a_development_name_with_dots_is_a_person_and_not_a_grant(signed_in):

@@ -1,0 +1,90 @@
+"""Taking things out of the embedded outbox: by a person's wish, with a tombstone; by age, without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from enrichment.outbox.port import Emptied, ForeignSession, Order
+from enrichment.outbox.sqlite_schema import hashed, person_key, session_key
+from enrichment.turn_rows import Row
+
+OWNER = "SELECT person FROM session WHERE session_id = ?"
+SESSIONS = "SELECT session_id FROM session WHERE person = ?"
+LEASED = "SELECT leased_until FROM session WHERE session_id = ?"
+TURNS = "DELETE FROM turn WHERE session_id = ?"
+SESSION = "DELETE FROM session WHERE session_id = ?"
+BURY = """
+INSERT INTO tombstone (key, person, erased_at) VALUES (?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET erased_at = excluded.erased_at WHERE person = excluded.person
+"""
+ORDER = """
+INSERT INTO erasure (person, session_id, not_before) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET not_before = max(not_before, excluded.not_before)
+"""
+ORDERS = "SELECT person, nullif(session_id, ''), not_before FROM erasure ORDER BY not_before"
+CONFIRM = "DELETE FROM erasure WHERE person = ? AND session_id = ?"
+IDLE = "SELECT person, session_id FROM session WHERE written_at < ? ORDER BY written_at LIMIT ?"
+IS_IDLE = "SELECT 1 FROM session WHERE person = ? AND session_id = ? AND written_at < ?"
+OLD_TOMBSTONES = "DELETE FROM tombstone WHERE erased_at < ?"
+
+
+def session(db: apsw.Connection, person: str, session_id: str, now: float) -> Emptied:
+    """Raises `ForeignSession`."""
+    owner = db.execute(OWNER, (session_id,)).get
+    if owner not in (None, person):
+        raise ForeignSession(session_id)
+    emptied = _bury(db, person, session_id, now)
+    db.execute(ORDER, (person, session_id, emptied.leased_until))
+    return emptied
+
+
+def person(db: apsw.Connection, who: str, now: float) -> Emptied:
+    """With all sessions of the person."""
+    sessions_of: list[Row] = db.execute(SESSIONS, (who,)).fetchall()
+    buried = [_bury(db, who, row[0], now) for row in sessions_of]
+    db.execute(BURY, (person_key(who), hashed(who), now))
+    leased_until = max((each.leased_until for each in buried), default=0.0)
+    db.execute(ORDER, (who, "", leased_until))
+    sessions, turns = sum(each.sessions for each in buried), sum(each.turns for each in buried)
+    return Emptied(sessions, turns, leased_until)
+
+
+def orders(db: apsw.Connection) -> Sequence[Order]:
+    return [Order(*row) for row in db.execute(ORDERS)]
+
+
+def confirm(db: apsw.Connection, who: str, session_id: str | None) -> None:
+    db.execute(CONFIRM, (who, session_id or ""))
+
+
+def idle(db: apsw.Connection, before: float, limit: int) -> Sequence[tuple[str, str]]:
+    return [(row[0], row[1]) for row in db.execute(IDLE, (before, limit))]
+
+
+def expire(db: apsw.Connection, who: str, session_id: str, before: float) -> bool:
+    if db.execute(IS_IDLE, (who, session_id, before)).get is None:
+        return False
+    _remove(db, session_id)
+    return True
+
+
+def expire_tombstones(db: apsw.Connection, before: float) -> int:
+    db.execute(OLD_TOMBSTONES, (before,))
+    return db.changes()
+
+
+def _bury(db: apsw.Connection, who: str, session_id: str, now: float) -> Emptied:
+    leased_until = db.execute(LEASED, (session_id,)).get or 0.0
+    sessions, turns = _remove(db, session_id)
+    db.execute(BURY, (session_key(session_id), hashed(who), now))
+    return Emptied(sessions, turns, leased_until if leased_until > now else 0.0)
+
+
+def _remove(db: apsw.Connection, session_id: str) -> tuple[int, int]:
+    """How many sessions (none or one) and turns."""
+    db.execute(TURNS, (session_id,))
+    turns = db.changes()
+    db.execute(SESSION, (session_id,))
+    return db.changes(), turns
