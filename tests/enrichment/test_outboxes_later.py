@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from pathlib import Path
 
 import pytest
 
 from enrichment.outbox.port import LEASE_S, Emptied, Erased, ForeignSession, Order
 from tests.enrichment.build import turn
+from tests.enrichment.crashing import SESSIONS, opened
 from tests.enrichment.outboxes import deliver, ids, parked, states, waiting
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -287,3 +292,20 @@ async def test_what_was_asked_before_the_end_is_kept(outbox):
     await outbox.close()
     assert [answer.accepted for answer in await asyncio.gather(*posts)] == [[f"t{n}"] for n in range(20)]
     assert not outbox.is_serving()
+
+
+@pytest.mark.parametrize("engine", ["sqlite", "postgres"])
+async def test_whatever_was_acknowledged_is_there_after_kill_9(engine, request, tmp_path):
+    address = str(tmp_path / "outbox.db") if engine == "sqlite" else request.getfixturevalue("database")
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.enrichment.crashing", address, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    acknowledged = [await child.stdout.readline() for _ in range(300)]
+    child.kill()
+    acknowledged += [line async for line in child.stdout if line.endswith(b"\n")]
+    await child.wait()
+    outbox = await opened(address)
+    kept = [turn_id for session_id in SESSIONS for turn_id in await waiting(outbox, session_id)]
+    await outbox.close()
+    assert {line.decode().strip() for line in acknowledged} <= set(kept)
+    assert len(kept) == len(set(kept))
