@@ -2,25 +2,50 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, SecretStr
 
 from broker.edge.settings import BaseUrl, SharedSettings
 
+SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
 
-def sqlite_url(url: str) -> str:
-    if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
-        raise ValueError("must be sqlite:///PATH; leave it out to keep the outbox in DATA_DIR")
+
+def database_url(url: SecretStr) -> SecretStr:
+    """An address of either engine; what is wrong with one is said without quoting it."""
+    address = url.get_secret_value()
+    if address.startswith(POSTGRES):
+        if importlib.util.find_spec("psycopg") is None:
+            raise ValueError("PostgreSQL needs the extra: pip install 'voicelive[postgres]'")
+        if not _is_readable(address):
+            raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE, special characters as %XX")
+    elif not address.removeprefix(SQLITE) or not address.startswith(SQLITE):
+        raise ValueError(
+            "must be sqlite:///PATH or postgresql://…; leave it out to keep the outbox in DATA_DIR"
+        )
     return url
+
+
+def _is_readable(address: str) -> bool:
+    """By libpq's own rules: several hosts, sockets, parameters."""
+    from psycopg import ProgrammingError  # noqa: PLC0415 - of an extra, see above
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        conninfo_to_dict(address)
+    except ProgrammingError:
+        return False
+    return True
 
 
 class Settings(SharedSettings):
     """Enrichment's settings; each is the environment variable of the same name in capitals."""
 
     data_dir: Path = Path(".data")
-    database_url: Annotated[str, AfterValidator(sqlite_url)] | None = None
+    database_url: Annotated[SecretStr, AfterValidator(database_url)] | None = None
     memory_backend: Literal["embedded"] = "embedded"
     grant_jwks_url: BaseUrl | None = None
     recall_turns: int = Field(12, ge=0, le=50)
@@ -28,10 +53,16 @@ class Settings(SharedSettings):
     outbox_ballast_mb: int = Field(64, ge=0, le=4_096)
 
     @property
+    def outbox_engine(self) -> Literal["sqlite", "postgres"]:
+        is_postgres = self.database_url and self.database_url.get_secret_value().startswith(POSTGRES)
+        return "postgres" if is_postgres else "sqlite"
+
+    @property
     def outbox_path(self) -> Path:
+        """Where the embedded outbox is."""
         if self.database_url is None:
             return self.data_dir / "outbox.db"
-        return Path(self.database_url.removeprefix("sqlite:///"))
+        return Path(self.database_url.get_secret_value().removeprefix(SQLITE))
 
     @property
     def memory_path(self) -> Path:
