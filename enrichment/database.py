@@ -76,8 +76,11 @@ class Database:
         refuse_network_share(path)
         self._loop = asyncio.get_running_loop()
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
-        self._connection = connect(path)
-        migrate(self._connection)
+        try:
+            self._connection = _prepared(connect(path), migrate)
+        except BaseException:
+            self._lock.release()
+            raise
         self._queue: queue.SimpleQueue[_Piece | _Stop] = queue.SimpleQueue()
         self._commit_s = 0.0
         self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
@@ -194,11 +197,23 @@ def _fail(group: list[_Piece], cause: BaseException) -> None:
 
 
 def connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
+    return _prepared(apsw.Connection(str(path)), _set_up)
+
+
+def _set_up(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(5_000)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL forgets the last commits when the power goes
     connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
+
+
+def _prepared(connection: apsw.Connection, prepare: Callable[[apsw.Connection], None]) -> apsw.Connection:
+    """The connection after ``prepare``; closed when that fails."""
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
