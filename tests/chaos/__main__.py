@@ -9,17 +9,21 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import psycopg
 import structlog
 import uvloop
+from psycopg.sql import SQL, Identifier
 
 from tests.bench.report import finish
 from tests.chaos.bars import Played, bars_of
 from tests.chaos.outcome import FULL, SHORT, Ground, Scenario, Size
 from tests.chaos.scenarios import SCENARIOS
+from tests.enrichment.postgres import server
 from tests.local.processes import NotStarted
 
 ENGINES = ("sqlite", "postgres")
@@ -71,6 +75,23 @@ def plan() -> Plan:
     )
 
 
+@contextmanager
+def databases(plan: Plan) -> Iterator[Callable[[str], str] | None]:
+    """Makes an empty database of a private PostgreSQL, which is a schema, and gives its address."""
+    if "postgres" not in plan.engines:
+        yield None
+        return
+    with server(synced=True) as running:
+
+        def made(scenario: str) -> str:
+            schema = f"chaos_{scenario.replace('-', '_')}"
+            with psycopg.connect(running.url(), autocommit=True) as connection:
+                connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+            return running.url(schema)
+
+        yield made
+
+
 async def played(scenario: Scenario, ground: Ground) -> Played:
     """The scenario with its outcome, or with what kept it from having one."""
     began = time.monotonic()
@@ -78,19 +99,21 @@ async def played(scenario: Scenario, ground: Ground) -> Played:
     try:
         outcome = await scenario.play(ground)
     except (NotStarted, TimeoutError, RuntimeError, OSError, ExceptionGroup) as exc:
-        why = f"{type(exc).__name__} {exc}".strip()
+        why = f"{type(exc).__name__} {exc}".strip().splitlines()[0]
+        print(f"{scenario.name}, {ground.engine}: {exc}", file=sys.stderr)
     one = Played(scenario.name, ground.engine, time.monotonic() - began, outcome, why)
     print(f"{one.label}: {'played' if outcome else why} in {one.seconds:.0f} s", file=sys.stderr, flush=True)
     return one
 
 
-async def run(plan: Plan, folder: Path) -> list[Played]:
+async def run(plan: Plan, folder: Path, database: Callable[[str], str] | None) -> list[Played]:
     free = asyncio.Semaphore(plan.at_once)
 
     async def one(scenario: Scenario, engine: str) -> Played:
         async with free:
-            ground = Ground(engine, folder / f"{scenario.name}-{engine}", plan.seed, plan.size)
-            return await played(scenario, ground)
+            place = folder / f"{scenario.name}-{engine}"
+            url = database(scenario.name) if database and engine == "postgres" else None
+            return await played(scenario, Ground(engine, place, plan.seed, plan.size, url))
 
     return await asyncio.gather(*(one(*pair) for pair in plan.pairs()))
 
@@ -114,8 +137,8 @@ def load_average() -> str:
 def main() -> int:
     wanted, load = plan(), load_average()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with tempfile.TemporaryDirectory() as folder:
-        seen = uvloop.run(run(wanted, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder, databases(wanted) as database:
+        seen = uvloop.run(run(wanted, Path(folder), database))
     return report(wanted, seen, load)
 
 

@@ -91,6 +91,8 @@ class Crowd:
     deaf: float = DEAF
     answers: Counter[int] = field(default_factory=Counter)
     times: list[float] = field(default_factory=list)
+    silence_s: float = 0.0  # the longest time in which nobody at all was kept
+    _kept_at: float | None = None
 
     async def speak(self) -> None:
         """Until it is enough."""
@@ -134,6 +136,9 @@ class Crowd:
             retry_s = min(LAST_RETRY_S, retry_s * 2)
 
     def _kept(self, session: Session, answer: Answer) -> None:
+        now = time.monotonic()
+        self.silence_s = max(self.silence_s, now - (self._kept_at or now))
+        self._kept_at = now
         told = json.loads(answer.body)
         self.history.ack(session.session_id, [*told["accepted"], *told["duplicate"]])
 

@@ -80,13 +80,13 @@ def _sectors(start: int, end: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-def silent(*_error: object) -> bool:
+def silent(_disk: object, _kind: object, _error: object, _trace: object) -> bool:
     """What SQLite cannot pass on to anybody, because it is closing, is not printed."""
     return True
 
 
 class _PoweredFile(apsw.VFSFile):
-    excepthook = staticmethod(silent)
+    excepthook = silent  # type: ignore[assignment]
 
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], power: Power) -> None:
         super().__init__(BASE, name, flags)
@@ -119,7 +119,7 @@ class _PoweredFile(apsw.VFSFile):
 class PoweredDisk(apsw.VFS):
     """Its files live as long as the power does."""
 
-    excepthook = staticmethod(silent)
+    excepthook = silent  # type: ignore[assignment]
 
     def __init__(self, power: Power) -> None:
         self._power = power
@@ -136,7 +136,7 @@ class PoweredDisk(apsw.VFS):
 
 
 class _CrampedFile(apsw.VFSFile):
-    excepthook = staticmethod(silent)
+    excepthook = silent  # type: ignore[assignment]
 
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], full: Path) -> None:
         super().__init__(BASE, name, flags)

@@ -21,6 +21,7 @@ from tests.chaos.power import cut
 from tests.chaos.system import System, opened
 
 DRAIN_S = 120.0
+FROZEN = 0.03  # of all deliveries
 PAUSE_S = 0.02  # of each browser: the delivery shares the cores with those who post
 
 
@@ -47,7 +48,7 @@ async def killed(ground: Ground) -> Outcome:
     rng = random.Random(ground.seed)
     finished = asyncio.Event()
     async with opened(system):
-        crowd = crowd_of(system, ground, "killed", enough=finished.is_set, pause_s=0.0)
+        crowd = crowd_of(system, ground, "killed", enough=finished.is_set)
         speaking = asyncio.create_task(crowd.speak())
         for _ in range(ground.size.kills):
             await asyncio.sleep(rng.uniform(0.2, 1.5))
@@ -58,7 +59,12 @@ async def killed(ground: Ground) -> Outcome:
         await speaking
         drained_s = await system.drained(drain_s(ground))
         broken = crowd.answers[0]
-    happened = {"kills": ground.size.kills, "posts without an answer": broken, "drained s": round(drained_s)}
+    happened = {
+        "kills": ground.size.kills,
+        "posts without an answer": broken,
+        "longest silence s": round(crowd.silence_s, 1),
+        "drained s": round(drained_s, 1),
+    }
     bars = [at_least("kill -9: posts that were cut off", broken, ground.size.kills)]
     return Outcome(check(crowd.history, system.remembered()), happened, bars)
 
@@ -93,7 +99,9 @@ async def disk_full(ground: Ground) -> Outcome:
         await system.drained(drain_s(ground))
         refused = crowd.answers[503]
     bars = [at_least("disk full: posts refused with 503", refused, ground.size.fills)]
-    return Outcome(check(crowd.history, system.remembered()), {"refused": refused}, bars)
+    return Outcome(
+        check(crowd.history, system.remembered()), {"fills": ground.size.fills, "refused": refused}, bars
+    )
 
 
 async def _fill(full: Path, crowd: Crowd) -> None:
@@ -112,8 +120,9 @@ async def _fill(full: Path, crowd: Crowd) -> None:
 async def frozen(ground: Ground) -> Outcome:
     """Deliveries that stand still past their lease, and now and then the whole process (SIGSTOP)."""
     lease_s = ground.size.lease_s or 3.0  # the real one would be waited for half a minute each time
-    options = ["--lease", str(lease_s), "--frozen", "0.01"]
-    system = System(ground.folder, ground.database_url, options)
+    options = ["--lease", str(lease_s), "--frozen", str(FROZEN)]
+    replicas = 2 if ground.database_url else 1  # another one takes over, where there can be one
+    system = System(ground.folder, ground.database_url, options, replicas)
     async with opened(system, recorder_seed=ground.seed):
         assert system.recorder
         await system.recorder.told(slow_s=0.01)

@@ -20,12 +20,36 @@ class Size:
     fills: int  # of the disk
     freezes: int
     stops: int  # of PostgreSQL
+    replicas: int
+    rolls: int  # restarts of every replica, one after the other
     away_s: float  # memory
     lease_s: float | None
 
 
-FULL = Size(turns=20_000, kills=100, cuts=500, fills=5, freezes=8, stops=8, away_s=60.0, lease_s=None)
-SHORT = Size(turns=1_000, kills=3, cuts=12, fills=1, freezes=1, stops=2, away_s=4.0, lease_s=2.0)
+FULL = Size(
+    turns=20_000,
+    kills=100,
+    cuts=500,
+    fills=5,
+    freezes=8,
+    stops=8,
+    replicas=5,
+    rolls=3,
+    away_s=60.0,
+    lease_s=None,
+)
+SHORT = Size(
+    turns=1_000,
+    kills=3,
+    cuts=12,
+    fills=1,
+    freezes=1,
+    stops=2,
+    replicas=3,
+    rolls=1,
+    away_s=4.0,
+    lease_s=2.0,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ every conversation, and the check. Memory is elsewhere and keeps its power.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import tempfile
 import time
@@ -85,7 +84,6 @@ class Run:
         try:
             outbox = SqliteOutbox(self._path)
         except apsw.Error:  # cut before the tables were made
-            _close_what_is_half_open(self._path)
             return
         delivering = asyncio.create_task(self._delivery(outbox).run())
         await self._speak(outbox)
@@ -127,15 +125,6 @@ class Run:
             connection.close()
         if found != "ok":
             raise RuntimeError(f"the file is damaged: {found}")
-
-
-def _close_what_is_half_open(path: Path) -> None:
-    """An outbox that could not be made has left its connection and its lock behind."""
-    for connection in apsw.connections():
-        with suppress(apsw.Error):
-            if connection.filename == str(path):
-                connection.close()
-    gc.collect()
 
 
 async def cut(seed: str, signer: GrantSigner) -> Verdict:

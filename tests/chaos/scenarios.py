@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from tests.chaos import disturbing, dying
+from tests.chaos import disturbing, dying, sharing
 from tests.chaos.outcome import Scenario
 
-EMBEDDED = ("sqlite",)
+EMBEDDED, SHARED = ("sqlite",), ("postgres",)
 
 SCENARIOS = (
     Scenario("killed", "kill -9 under 32 connections, again and again", dying.killed),
@@ -17,4 +17,10 @@ SCENARIOS = (
     ),
     Scenario("shuffled", "every post three times, in any order", disturbing.shuffled),
     Scenario("memory-away", "ten simulated minutes without memory, 20 turns/s", disturbing.memory_away),
+    Scenario(
+        "database-stopped", "PostgreSQL crashes and comes back, under load", sharing.database_stopped, SHARED
+    ),
+    Scenario(
+        "rolling-restart", "five replicas, each ended and started in turn", sharing.rolling_restart, SHARED
+    ),
 )
