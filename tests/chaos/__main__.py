@@ -14,16 +14,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import psycopg
 import structlog
 import uvloop
-from psycopg.sql import SQL, Identifier
 
 from tests.bench.report import finish
 from tests.chaos.bars import Played, bars_of
 from tests.chaos.outcome import FULL, SHORT, Ground, Scenario, Size
 from tests.chaos.scenarios import SCENARIOS
-from tests.enrichment.postgres import server
+from tests.enrichment.postgres import empty_database, server
 from tests.local.processes import NotStarted
 
 ENGINES = ("sqlite", "postgres")
@@ -83,13 +81,7 @@ def databases(plan: Plan) -> Iterator[Callable[[str], str] | None]:
         return
     with server(synced=True) as running:
 
-        def made(scenario: str) -> str:
-            schema = f"chaos_{scenario.replace('-', '_')}"
-            with psycopg.connect(running.url(), autocommit=True) as connection:
-                connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
-            return running.url(schema)
-
-        yield made
+        yield lambda scenario: empty_database(running, scenario)
 
 
 async def played(scenario: Scenario, ground: Ground) -> Played:
