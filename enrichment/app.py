@@ -53,11 +53,7 @@ def create_app(
     memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
     now: Callable[[], float] | None = None,
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
-
-    ``now`` (Unix seconds) is for tests; without it this machine's clock counts, and for an outbox in
-    PostgreSQL the database's.
-    """
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
     clock = now or time.time
 
     @asynccontextmanager
