@@ -78,7 +78,8 @@ def _sink(output: Path | None) -> Iterator[Sink]:
         raise NotDone(f"{output} exists already; nothing was written.")
     part = output.with_name(f"{output.name}.part")
     try:
-        descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, ONLY_THE_OWNER)
+        part.unlink(missing_ok=True)  # of a run that was killed
+        descriptor = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL, ONLY_THE_OWNER)
         with open(descriptor, "w", encoding="utf-8") as file:
             yield file.write
             file.flush()

@@ -1,4 +1,4 @@
-"""Long work on standard error: a bar where somebody looks at it, one line elsewhere."""
+"""Long work on standard error, where somebody looks at it; a script is told nothing it did not ask for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ class Progress:
         self._what, self._total, self._out = what, total, out
         self._done, self._shown = 0, -1
         self._live = out.isatty()
-        if not self._live:
-            out.write(f"{what} ...\n")
         self._show()
 
     def advance(self, count: int = 1) -> None:

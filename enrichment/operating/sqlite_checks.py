@@ -95,7 +95,7 @@ def integrity(db: apsw.Connection, name: str, fact: str) -> Finding:
     return Finding(name, fact) if said == ["ok"] else Finding(name, fact, len(said), said[:AT_ONCE], DAMAGED)
 
 
-def memory_finding(path: Path) -> Finding:
+def embedded_memory_finding(path: Path) -> Finding:
     """The embedded memory, read beside the process that owns it."""
     name, fact = "memory", "the embedded memory is there and whole"
     if not path.exists():

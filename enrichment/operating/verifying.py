@@ -12,7 +12,7 @@ from enrichment.operating.answer import Answer, Exit, NotDone
 from enrichment.operating.findings import Finding
 from enrichment.operating.opening import open_memory, open_to_read
 from enrichment.operating.progress import progress
-from enrichment.operating.sqlite_checks import memory_finding, outbox_findings
+from enrichment.operating.sqlite_checks import DAMAGED, embedded_memory_finding, outbox_findings
 from enrichment.operating.walking import sessions
 from enrichment.operating.words import counted
 from enrichment.outbox.port import StorageFailed
@@ -37,14 +37,21 @@ async def verify(settings: Settings, _arguments: argparse.Namespace) -> Answer:
 
 
 async def _all(settings: Settings) -> AsyncIterator[Finding]:
-    async with open_to_read(settings) as outbox:
-        if isinstance(outbox, SqliteReader):
-            for finding in outbox_findings(outbox.db):
-                yield finding
-        else:
-            for finding in await by_port(outbox):
-                yield finding
-    yield await _memory(settings)
+    for finding in await _outbox(settings):
+        yield finding
+    yield await memory_finding(settings)
+
+
+async def _outbox(settings: Settings) -> Sequence[Finding]:
+    try:
+        async with open_to_read(settings) as outbox:
+            if isinstance(outbox, SqliteReader):
+                return [*outbox_findings(outbox.db)]
+            return await by_port(outbox)
+    except NotDone as exc:
+        if exc.code is not Exit.NOT_NOW:
+            raise
+        return [Finding("opening", "the outbox can be opened", 1, [str(exc.__cause__)], DAMAGED)]
 
 
 async def by_port(outbox: Readable) -> Sequence[Finding]:
@@ -68,9 +75,10 @@ async def by_port(outbox: Readable) -> Sequence[Finding]:
     ]
 
 
-async def _memory(settings: Settings) -> Finding:
+async def memory_finding(settings: Settings) -> Finding:
+    """Whether memory can be read, whichever it is."""
     if settings.memory_backend == "embedded":
-        return memory_finding(settings.memory_path)
+        return embedded_memory_finding(settings.memory_path)
     name, fact = "memory", f"the memory {settings.memory_backend} can be read"
     mend = "Is it up, and do its address and key hold? Turns wait in the outbox meanwhile."
     try:
