@@ -16,7 +16,7 @@ from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import turn
 
 CANARY = "canary"
-SAID = f"a {CANARY} sentence"
+SAID = f"a {CANARY} sentence – 你好"
 
 
 @dataclass(frozen=True)
