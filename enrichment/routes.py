@@ -119,7 +119,7 @@ def _page_of(request: Request[State]) -> tuple[int, str | None]:
     limit = request.query_params.get("limit", str(MOST_EPISODES))
     if not limit.isdecimal() or not 1 <= int(limit[:4]) <= MOST_EPISODES:
         raise Invalid([("/limit", f"must be a number from 1 to {MOST_EPISODES}")])
-    return int(limit[:4]), request.query_params.get("cursor")
+    return int(limit[:4]), request.query_params.get("cursor") or None
 
 
 async def read_episode(request: Request[State]) -> Response:

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from enrichment import database
-from enrichment.database import Database
+from enrichment.database import RUN_S, SLOW_COMMIT_S, Database, _Piece, _Stop
 from enrichment.outbox.port import StorageFailed
 
 
@@ -182,3 +182,28 @@ async def test_a_commit_that_fails_without_rolling_back_fails_alone(tmp_path, mo
     await subject.run(keep("b"))
     assert await subject.run(names) == ["b"]
     await subject.close()
+
+
+async def test_after_a_slow_commit_nobody_queues_behind_another(kept, hanging):
+    kept._commit_s = SLOW_COMMIT_S + 0.1
+    first = asyncio.create_task(kept.run(keep("first")))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageFailed) as refused:
+        await kept.run(keep("second"))
+    assert 1.0 <= refused.value.retry_after_s <= 5.0
+    hanging.set()
+    await first
+    await kept.run(keep("third"))
+
+
+async def test_what_is_still_queued_when_the_thread_ends_is_told_at_once(kept, hanging):
+    waiting = [asyncio.create_task(kept.run(keep(name))) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    kept._queue.put(_Stop())
+    late = _Piece(keep("late"), asyncio.get_running_loop().create_future())
+    kept._queue.put(late)
+    hanging.set()
+    await asyncio.gather(*waiting)
+    async with asyncio.timeout(RUN_S / 2):
+        with pytest.raises(StorageFailed):
+            await late.future

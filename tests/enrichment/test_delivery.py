@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from broker.edge.telemetry import configure_logging
-from enrichment.delivery import Delivery, backoff_s
+from enrichment.breaker import IN_A_ROW
+from enrichment.delivery import PARK_AFTER_S, Delivery, backoff_s
 from enrichment.memory.port import Rejected, Unreachable
 from enrichment.outbox.port import LEASE_S
 from tests.clocks import Clock
@@ -193,3 +194,45 @@ async def test_an_outbox_that_cannot_be_written_does_not_hold_up_the_end(outbox,
         await memory.asked.wait()
     await ended(task)
     never.set()
+
+
+async def test_a_memory_that_is_down_is_left_alone_and_nothing_grows_old_meanwhile(outbox, clock):
+    memory = FakeMemory(*[Unreachable("down")] * IN_A_ROW)
+    for number in range(IN_A_ROW + 1):
+        await outbox.accept("p", f"s{number}", [turn("a")])
+    subject = delivery(outbox, memory)
+    for _ in range(IN_A_ROW):
+        await subject.deliver_one()
+    assert subject.breaker.is_open
+    assert subject.breaker.admit() > 0
+    assert [line.attempts for line in await outbox.lines(state=None, limit=9)] == [1] * IN_A_ROW + [0]
+
+
+async def test_what_memory_says_about_a_turn_is_an_answer_and_no_outage(outbox):
+    memory = FakeMemory(*[Rejected("a", "no")] * IN_A_ROW)
+    for number in range(IN_A_ROW):
+        await outbox.accept("p", f"s{number}", [turn("a")])
+    subject = delivery(outbox, memory)
+    await drain(subject)
+    assert not subject.breaker.is_open
+
+
+async def test_a_turn_is_parked_by_age_and_never_by_how_often_it_was_tried(outbox, clock):
+    memory = FakeMemory(*[Unreachable("down")] * 102)
+    await outbox.accept("p", "s", [turn("a")])
+    subject = delivery(outbox, memory, now=clock)
+    for _ in range(100):
+        await subject.deliver_one()
+        clock.pass_s(60)
+    assert (await outbox.depth()).parked == 0
+    clock.pass_s(PARK_AFTER_S)
+    await subject.deliver_one()
+    (entry,) = await outbox.entries("s")
+    assert (entry.state, entry.reason) == ("parked", "too old: down")
+
+
+@pytest.mark.parametrize(("asked_s", "waited_s"), [(-5, 0), (33, 33), (86_400, 300)])
+async def test_memory_s_wish_is_kept_within_reason(outbox, asked_s, waited_s):
+    await outbox.accept("p", "s", [turn("a")])
+    await delivery(outbox, FakeMemory(Unreachable("busy", retry_after_s=asked_s))).deliver_one()
+    assert await outbox.next_due_s() == waited_s

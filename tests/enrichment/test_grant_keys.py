@@ -9,7 +9,15 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from broker.edge.grants import ALGORITHM, TYPE, BadGrant, GrantSigner
+from broker.edge.grants import (
+    ALGORITHM,
+    CLOCK_LEEWAY_S,
+    LIFETIME_S,
+    TYPE,
+    BadGrant,
+    GrantSigner,
+    read_grant,
+)
 from enrichment.grant_keys import MOST_SEEN, PAUSE_S, Grants, KeysUnavailable
 from tests.clocks import Clock
 from tests.enrichment.service import CLOCK, JWKS, SIGNER, grant, problem, said, service
@@ -143,3 +151,33 @@ async def test_without_an_address_for_keys_no_grant_is_good():
     async with httpx.AsyncClient() as http:
         with pytest.raises(BadGrant):
             await Grants(http, None, environment="development", now=CLOCK).read(grant())
+
+
+async def test_a_grant_s_signature_is_checked_once_and_its_time_always(grants, keys, monkeypatch):
+    known = grant()
+    checked = []
+
+    def check(*args, **kwargs):
+        checked.append(args[0])
+        return read_grant(*args, **kwargs)
+
+    monkeypatch.setattr("enrichment.grant_keys.read_grant", check)
+    await grants.read(known)
+    before = len(checked)
+    assert (await grants.read(known)).person == "alice"
+    assert len(checked) == before
+    grants._now = lambda: CLOCK() + LIFETIME_S + CLOCK_LEEWAY_S
+    with pytest.raises(BadGrant):
+        await grants.read(known)
+
+
+async def test_a_grant_of_a_key_that_is_gone_proves_nothing_any_more(grants, respx_mock, monotonic):
+    keys = respx_mock.get(JWKS).respond(200, json=SIGNER.jwks())
+    await grants.read(grant())
+    keys.respond(200, json=signer().jwks())
+    monotonic.pass_s(PAUSE_S)
+    with pytest.raises(BadGrant):
+        await grants.read(grant(signer=signer()))
+    monotonic.pass_s(PAUSE_S)
+    with pytest.raises(BadGrant):
+        await grants.read(grant())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enrichment.order import conversation_order
+from enrichment.order import HOLD_BACK_S, Waiting, conversation_order, releasable
 from tests.enrichment.build import turn
 
 
@@ -75,3 +75,37 @@ def _circular(turns):
         return False
 
     return sum(is_circular(name) and before[name] != name for name in before)
+
+
+def waiting(*turns, came=(), at=0.0):
+    """Pending turns that were all accepted at the same time; ``came``: ids that were delivered before."""
+    known = {turn.turn_id for turn in turns} | {None, *came}
+    return [Waiting(turn, at, turn.previous_turn_id in known) for turn in turns]
+
+
+def released(turns, now):
+    free, due_at = releasable(turns, now)
+    return [turn.turn_id for turn in free], due_at
+
+
+def test_a_turn_waits_a_few_seconds_for_the_one_that_it_follows_and_no_longer():
+    late = waiting(turn("a1", after="u1"))
+    assert released(late, now=HOLD_BACK_S - 0.1) == ([], HOLD_BACK_S)
+    assert released(late, now=HOLD_BACK_S) == (["a1"], None)
+
+
+def test_what_follows_a_turn_that_waits_waits_with_it_and_nothing_else_does():
+    turns = waiting(turn("a1", after="u1"), turn("u2", after="a1"), turn("chat"))
+    assert released(turns, now=1.0) == (["chat"], HOLD_BACK_S)
+
+
+def test_a_turn_whose_previous_one_is_already_in_memory_leaves_at_once():
+    assert released(waiting(turn("a1", after="u1"), came=["u1"]), now=0.0) == (["a1"], None)
+
+
+@given(st.permutations(chain("u1", "a1", "u2", "a2", "u3", "a3")), st.integers(0, 6))
+def test_whatever_has_arrived_what_leaves_is_the_beginning_of_the_conversation(arrived, count):
+    free, due_at = released(waiting(*arrived[:count]), now=0.0)
+    whole = ["u1", "a1", "u2", "a2", "u3", "a3"]
+    assert free == whole[: len(free)]
+    assert (due_at is None) == (len(free) == count)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from enrichment.memory.port import Episode, Episodes, Recalled
 from enrichment.reading import CONTEXT_CHARACTERS, QUOTE_CHARACTERS, Reading
 from tests.enrichment.build import DownMemory, FakeMemory, turn
@@ -114,3 +116,43 @@ async def test_what_was_accepted_before_a_restart_is_delivered_after_it(tmp_path
     CLOCK.pass_s(60)
     async with service(tmp_path, memory=memory), asyncio.timeout(5):
         assert await memory.arrived.get() == "u1"
+
+
+async def test_a_search_finds_what_either_side_said_and_only_in_the_caller_s_memory(signed_in):
+    turns = [
+        said("u1", "Where is the Müller dashboard?"),
+        said("a1", "On the Müller site", speaker="assistant"),
+    ]
+    await signed_in.post("/memory/enrich", json={"grant": grant("dev:alice"), "turns": turns})
+    await delivered(signed_in, "s-1", 2, as_person("alice"))
+
+    async def found(name, query):
+        response = await signed_in.post("/memory/search", json={"query": query}, headers=as_person(name))
+        return {(turn["session_id"], turn["turn_id"]) for turn in response.json()["turns"]}
+
+    assert await found("alice", "muller") == {("s-1", "u1"), ("s-1", "a1")}
+    assert await found("alice", "OR *(") == set()
+    assert await found("bob", "muller") == set()
+
+
+@pytest.mark.parametrize("body", [{}, {"query": ""}, {"query": "x" * 401}, {"query": "a", "limit": 51}])
+async def test_a_search_for_nothing_or_too_much_is_a_problem(open_to_all, body):
+    problem(await open_to_all.post("/memory/search", json=body), 422, "invalid-request")
+
+
+async def test_sessions_come_in_pages_and_each_once(open_to_all):
+    for number in range(5):
+        posted = {"grant": grant("poc-user", f"s-{number}"), "turns": [said("u1")]}
+        await open_to_all.post("/memory/enrich", json=posted)
+        await delivered(open_to_all, f"s-{number}", 1)
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = (await open_to_all.get("/memory/episodes", params={"limit": 2, "cursor": cursor})).json()
+        seen += [episode["id"] for episode in page["episodes"]]
+        cursor = page["next_cursor"]
+    assert seen == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+
+
+@pytest.mark.parametrize("asked", ["limit=0", "limit=101", "limit=x", "limit=-1", "cursor=x", "cursor=1.5"])
+async def test_a_page_that_cannot_be_is_a_problem(open_to_all, asked):
+    problem(await open_to_all.get(f"/memory/episodes?{asked}"), 422, "invalid-request")
