@@ -69,6 +69,12 @@ RULES = (
     ),
 )
 
+FORGOTTEN = """
+SELECT DISTINCT session_id FROM main.turn AS gone WHERE state = 'delivered' AND reason IS NULL
+AND NOT EXISTS (SELECT 1 FROM memory.turn AS kept
+                WHERE kept.session_id = gone.session_id AND kept.turn_id = gone.turn_id)
+"""
+
 
 def outbox_findings(db: apsw.Connection) -> Iterator[Finding]:
     """Whether the file is whole, then each rule."""
@@ -84,6 +90,21 @@ def _judge(db: apsw.Connection, rule: Rule, latest: dict[str, float]) -> Finding
     except apsw.Error as exc:
         return Finding(rule.name, rule.fact, 1, [f"cannot be read: {type(exc).__name__}"], DAMAGED)
     return Finding(rule.name, rule.fact, len(found), found[:AT_ONCE], rule.mend if found else "")
+
+
+def remembered_finding(db: apsw.Connection, memory: Path) -> Finding:
+    """Whether what the outbox let go is in the embedded memory: the promise itself.
+
+    SQLite takes its view of the outbox first, so what is delivered meanwhile is no false alarm.
+    """
+    fact = "every delivered turn is in memory"
+    mend = "Right only where memory was kept elsewhere before; else restore the memory's file from a backup."
+    rule = Rule("remembered", fact, FORGOTTEN, mend)
+    try:
+        db.execute("ATTACH ? AS memory", (str(memory),))  # inherits that nothing can be written
+    except apsw.Error as exc:
+        return Finding(rule.name, fact, 1, [type(exc).__name__], DAMAGED)
+    return _judge(db, rule, {})
 
 
 def integrity(db: apsw.Connection, name: str, fact: str) -> Finding:

@@ -7,12 +7,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 
+import apsw
+
 from enrichment.memory.port import ForgottenLater, Unreachable
 from enrichment.operating.answer import Answer, Exit, NotDone
 from enrichment.operating.findings import Finding
 from enrichment.operating.opening import open_memory, open_to_read
 from enrichment.operating.progress import progress
-from enrichment.operating.sqlite_checks import DAMAGED, embedded_memory_finding, outbox_findings
+from enrichment.operating.sqlite_checks import (
+    DAMAGED,
+    embedded_memory_finding,
+    outbox_findings,
+    remembered_finding,
+)
 from enrichment.operating.walking import sessions
 from enrichment.operating.words import counted
 from enrichment.outbox.port import StorageFailed
@@ -46,12 +53,19 @@ async def _outbox(settings: Settings) -> Sequence[Finding]:
     try:
         async with open_to_read(settings) as outbox:
             if isinstance(outbox, SqliteReader):
-                return [*outbox_findings(outbox.db)]
+                return _of_files(settings, outbox.db)
             return await by_port(outbox)
     except NotDone as exc:
         if exc.code is not Exit.NOT_NOW:
             raise
         return [Finding("opening", "the outbox can be opened", 1, [str(exc.__cause__)], DAMAGED)]
+
+
+def _of_files(settings: Settings, db: apsw.Connection) -> Sequence[Finding]:
+    findings = [*outbox_findings(db)]
+    if settings.memory_backend == "embedded" and settings.memory_path.exists():
+        findings.append(remembered_finding(db, settings.memory_path))
+    return findings
 
 
 async def by_port(outbox: Readable) -> Sequence[Finding]:

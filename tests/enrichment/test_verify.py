@@ -43,7 +43,7 @@ def write(shell, statement, values=(), file="outbox.db"):
 def test_an_outbox_that_is_as_it_must_be_passes(shell):
     read = shell("verify")
     assert read.code == 0
-    assert read.out.splitlines()[-1] == "OK: 8 checks"
+    assert read.out.splitlines()[-1] == "OK: 9 checks"
     told = json.loads(shell("verify --json").out)
     assert told["ok"]
     assert all(check["ok"] for check in told["checks"])
@@ -85,6 +85,17 @@ def test_a_mend_that_is_a_statement_mends(shell, name, statement):
     (check,) = [check for check in json.loads(shell("verify --json").out)["checks"] if not check["ok"]]
     assert check["name"] == name
     write(shell, check["mend"].partition("in sqlite3: ")[2])
+    assert shell("verify").code == 0
+
+
+def test_a_turn_that_was_delivered_and_is_not_in_memory_is_found(shell):
+    write(shell, "DELETE FROM turn WHERE turn_id = 'u1'", file="memory.db")
+    (check,) = [check for check in json.loads(shell("verify --json").out)["checks"] if not check["ok"]]
+    assert (check["name"], check["where"]) == ("remembered", ["s-1"])
+
+
+def test_a_turn_that_was_given_up_need_not_be_in_memory(shell):
+    assert shell("outbox drop s-1 u2 --reason spam --yes").code == 0
     assert shell("verify").code == 0
 
 
