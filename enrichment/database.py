@@ -76,8 +76,11 @@ class Database:
         refuse_network_share(path)
         self._loop = asyncio.get_running_loop()
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
-        self._connection = connect(path)
-        migrate(self._connection)
+        try:
+            self._connection = _migrated(path, migrate)
+        except BaseException:
+            self._lock.release()
+            raise
         self._queue: queue.SimpleQueue[_Piece | _Stop] = queue.SimpleQueue()
         self._commit_s = 0.0
         self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
@@ -189,6 +192,16 @@ def _fail(group: list[_Piece], cause: BaseException) -> None:
     for piece in group:
         piece.error = StorageFailed(type(cause).__name__)
         piece.error.__cause__ = cause
+
+
+def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Connection:
+    connection = connect(path)
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def connect(path: Path) -> apsw.Connection:
