@@ -7,7 +7,7 @@ beside it; commands that change something have to wait until it is stopped.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import apsw
 
@@ -19,23 +19,26 @@ from enrichment.outbox.port import Outbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.outbox.sqlite_reader import Readable, SqliteReader
 from enrichment.settings import Settings
+from enrichment.wiring import outbox_of
 
 
 def is_embedded(settings: Settings) -> bool:
     """Whether the outbox is a file of this machine."""
-    return settings.database_url is None or settings.database_url.startswith("sqlite:")
+    return settings.outbox_engine == "sqlite"
 
 
 @asynccontextmanager
 async def open_outbox(settings: Settings) -> AsyncIterator[Outbox]:
     """To change it. The ballast stays as it is: an operator may just have given it up."""
-    with explained():
-        _require_file(settings)
-        outbox = SqliteOutbox(settings.outbox_path)
-    try:
+    async with AsyncExitStack() as opened:
+        with explained():
+            if is_embedded(settings):
+                _require_file(settings)
+                outbox: Outbox = SqliteOutbox(settings.outbox_path)
+                opened.push_async_callback(outbox.close)
+            else:
+                outbox = await opened.enter_async_context(outbox_of(settings, None))
         yield outbox
-    finally:
-        await outbox.close()
 
 
 @asynccontextmanager
