@@ -205,6 +205,7 @@ def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Co
 
 
 def connect(path: Path) -> apsw.Connection:
+    path.touch(mode=0o600)  # what people said is nobody else's to read; SQLite's other files take it over
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(5_000)
     connection.execute("PRAGMA journal_mode = WAL")
