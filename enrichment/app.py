@@ -21,12 +21,12 @@ from enrichment.accepting import Accepting, People
 from enrichment.database import StorageFailed
 from enrichment.delivery import Delivery
 from enrichment.grant_keys import Grants, KeysUnavailable
-from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
 from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
+from enrichment.wiring import memory_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -44,17 +44,20 @@ class Closing(Protocol):
 def create_app(
     settings: Settings,
     *,
-    memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
+    memory: Callable[[Settings], Memory] | None = None,
     now: Callable[[], float] = time.time,
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
+
+    ``memory`` opens another memory than the settings choose.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             _closing(SqliteOutbox(settings.outbox_path, now=now)) as outbox,
-            _closing(memory(settings)) as kept,
+            _closing(memory(settings)) if memory else memory_of(settings, now=now) as kept,
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
             people = People(grants, _callers(settings))

@@ -18,6 +18,7 @@ SIMULATOR_KEY = "simulator-key"
 class Plan:
     """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment.
 
+    With ``ZEP_API_URL`` among them memory is Zep, unless ``MEMORY_BACKEND`` says another.
     ``more_pages`` are ports of further brokers, whose pages enrichment must let in too.
     """
 
@@ -60,6 +61,7 @@ class Plan:
             **self._common(),
             "DATA_DIR": str(self.data),
             "GRANT_JWKS_URL": f"http://127.0.0.1:{self.broker_port}/.well-known/jwks.json",
+            **({"MEMORY_BACKEND": "zep"} if self.settings.get("ZEP_API_URL") else {}),
             **self.settings,
         }
         port = self.enrichment_port

@@ -35,7 +35,8 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def listening(app: ASGIApp) -> AsyncIterator[str]:
     """The address of ``app``, served in the running loop."""
-    with socket.socket() as free:
+    # Of TCP by name: asyncio switches Nagle off for such alone, and each answer would take 40 ms.
+    with socket.socket(proto=socket.IPPROTO_TCP) as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
         server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
