@@ -33,6 +33,11 @@ class Plan:
     def is_simulated(self) -> bool:
         return not self.settings.get("AZURE_VOICELIVE_ENDPOINT")
 
+    @property
+    def memory_backend(self) -> str:
+        given = self.settings.get("MEMORY_BACKEND")
+        return given or ("zep" if self.settings.get("ZEP_API_URL") else "embedded")
+
     def services(self) -> list[Command]:
         simulator = [self._simulator()] if self.is_simulated else []
         return [*simulator, self._enrichment(), self.broker()]
@@ -61,7 +66,7 @@ class Plan:
             **self._common(),
             "DATA_DIR": str(self.data),
             "GRANT_JWKS_URL": f"http://127.0.0.1:{self.broker_port}/.well-known/jwks.json",
-            **({"MEMORY_BACKEND": "zep"} if self.settings.get("ZEP_API_URL") else {}),
+            "MEMORY_BACKEND": self.memory_backend,
             **self.settings,
         }
         port = self.enrichment_port
