@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx
 import zep_python
-from pydantic import AwareDatetime, BaseModel, TypeAdapter
-
-# Not zep_python.client: its clients let the variable ZEP_API_URL override the address they are given.
 from zep_python.base_client import AsyncBaseClient
 
 from enrichment.memory.messages import Message, messages_of, turns_of
 from enrichment.memory.port import Episodes, Forgotten, Found, Recalled, Rejected, Unreachable
-from enrichment.memory.sessions import Place, episode_of, page_of, place_of, said_last
+from enrichment.memory.sessions import episode_of, page_of, place_of, said_last
+from enrichment.memory.zep_sessions import PAGE, Sessions, kept
 from enrichment.memory.zep_wire import (
     ANSWER_S,
     ERASE_S,
@@ -32,27 +30,13 @@ from enrichment.memory.zep_wire import (
     Refused,
     asking,
     is_session_id,
-    or_exists,
     or_none,
     user_id,
 )
 from enrichment.turns import Turn
 
 CHARACTERS = 2_500  # code points in a message; one more is refused
-PAGE = 500
-MOST_PAGES = 1_000
 QUERY_CHARACTERS = 400
-
-
-class _Listed(BaseModel):
-    """What we use of a session in the list of a user's."""
-
-    session_id: str
-    user_id: str | None = None
-    created_at: AwareDatetime
-
-
-LISTED = TypeAdapter(list[_Listed] | None)
 
 
 class ZepMemory:
@@ -73,10 +57,9 @@ class ZepMemory:
         now: Callable[[], float] = time.time,
     ) -> None:
         self._http = http
-        self._root = f"{url}/api/v2"
-        self._authorization = {"Authorization": f"Api-Key {key}"}
-        self._zep = AsyncBaseClient(base_url=self._root, api_key=key, timeout=ANSWER_S, httpx_client=http)
-        self._page = page
+        root = f"{url}/api/v2"
+        self._zep = AsyncBaseClient(base_url=root, api_key=key, timeout=ANSWER_S, httpx_client=http)
+        self._sessions = Sessions(self._zep, http, root, key, page)
         self._now = now
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
@@ -88,24 +71,11 @@ class ZepMemory:
         if not is_session_id(session_id):
             raise Rejected(turns[0].turn_id, "the session's id is none of ours")
         async with asking(REMEMBER_S):
-            if not await self._is_made_for(person, session_id):
+            session = await self._sessions.find_or_make(person, session_id)
+            if session.user_id != user_id(person):
                 raise Rejected(turns[0].turn_id, "the session is another person's in Zep")
             for turn in turns:
                 await self._add(person, session_id, turn)
-
-    async def _is_made_for(self, person: str, session_id: str) -> bool:
-        """Whether the session is this person's, made when there was none: first the user, then the session.
-
-        A message to an unknown session makes one that is nobody's, and of ten at once loses some.
-        """
-        session = await self._session(session_id)
-        if session is None:
-            await or_exists(self._zep.user.add(user_id=user_id(person)))
-            await or_exists(self._zep.memory.add_session(session_id=session_id, user_id=user_id(person)))
-            session = await self._session(session_id)
-        if session is None:
-            raise Unreachable("Zep lost the session that it had just made")
-        return session.user_id == user_id(person)
 
     async def _add(self, person: str, session_id: str, turn: Turn) -> None:
         """Zep may fail after storing: the next attempt then hears that the message exists, a success."""
@@ -124,14 +94,15 @@ class ZepMemory:
         """Newest first by when they began. Each session of the page is read, to count and to quote it."""
         after = place_of(cursor) if cursor is not None else None
         async with asking(READ_S):
-            page, following = page_of(await self._places(person), limit=limit, after=after)
-            told = await asyncio.gather(*(self._turns(place.session_id) for place in page))
+            page, following = page_of(await self._sessions.places(person), limit=limit, after=after)
+            told = await asyncio.gather(*(self._sessions.turns(place.session_id) for place in page))
         known = zip(page, told, strict=True)
         return Episodes([episode_of(place, turns) for place, turns in known if turns], following)
 
     async def episode(self, person: str, session_id: str) -> Sequence[Turn]:
         async with asking(READ_S):
-            return await self._turns(session_id) if await self._is_of(person, session_id) else []
+            is_theirs = await self._sessions.is_of(person, session_id)
+            return await self._sessions.turns(session_id) if is_theirs else []
 
     async def recall(self, person: str, session_id: str | None, *, limit: int) -> Recalled:
         """Facts that fit the last four messages of the session, and what the person said in it.
@@ -139,8 +110,8 @@ class ZepMemory:
         A session that is not in Zep yet has neither: then it is the newest one's.
         """
         async with asking(READ_S):
-            if session_id is None or not await self._is_of(person, session_id):
-                newest = max(await self._places(person), default=None)
+            if session_id is None or not await self._sessions.is_of(person, session_id):
+                newest = max(await self._sessions.places(person), default=None)
                 session_id = newest.session_id if newest else None
             return await self._recalled(session_id, limit) if session_id else Recalled()
 
@@ -151,9 +122,9 @@ class ZepMemory:
             if exc.status < 500:
                 raise
             # Facts come from a process beside Zep. Without it a session can still be read.
-            return Recalled((), said_last(await self._turns(session_id), limit))
+            return Recalled((), said_last(await self._sessions.turns(session_id), limit))
         facts = [fact.fact for fact in memory.relevant_facts or [] if fact.fact]
-        return Recalled(facts, said_last(turns_of(_kept(memory.messages)), limit))
+        return Recalled(facts, said_last(turns_of(kept(memory.messages)), limit))
 
     async def search(self, person: str, query: str, *, limit: int) -> Found:
         """Facts alone: Zep Community Edition searches no messages."""
@@ -169,18 +140,18 @@ class ZepMemory:
     async def forget_session(self, person: str, session_id: str) -> Forgotten:
         """The messages. Facts made of them are the person's in Zep, and go with `forget_person` alone."""
         async with asking(ERASE_S):
-            if not await self._is_of(person, session_id):
+            if not await self._sessions.is_of(person, session_id):
                 return Forgotten(0, 0)
-            turns = await self._turns(session_id)
+            turns = await self._sessions.turns(session_id)
             await or_none(self._zep.memory.delete(session_id))
-            if await self._session(session_id) is not None:
+            if await self._sessions.find(session_id) is not None:
                 raise Unreachable("Zep has erased the session and still has it")
             return Forgotten(1, len(turns))
 
     async def forget_person(self, person: str) -> Forgotten:
         async with asking(ERASE_S):
-            places = await self._places(person)
-            told = await asyncio.gather(*(self._turns(place.session_id) for place in places))
+            places = await self._sessions.places(person)
+            told = await asyncio.gather(*(self._sessions.turns(place.session_id) for place in places))
             await or_none(self._zep.user.delete(user_id(person)))
             if await or_none(self._zep.user.get(user_id(person))) is not None:
                 raise Unreachable("Zep has erased the user and still has it")
@@ -188,35 +159,6 @@ class ZepMemory:
 
     async def close(self) -> None:
         await self._http.aclose()
-
-    async def _session(self, session_id: str) -> zep_python.Session | None:
-        return await or_none(self._zep.memory.get_session(session_id))
-
-    async def _is_of(self, person: str, session_id: str) -> bool:
-        session = await self._session(session_id) if is_session_id(session_id) else None
-        return session is not None and session.user_id == user_id(person)
-
-    async def _turns(self, session_id: str) -> list[Turn]:
-        """All of a session whose owner is known. What the SDK calls a cursor counts pages from 1."""
-        messages: list[Message] = []
-        for number in range(1, MOST_PAGES + 1):
-            asked = self._zep.memory.get_session_messages(session_id, limit=self._page, cursor=number)
-            page = (await asked).messages or []
-            messages += _kept(page)
-            if len(page) < self._page:
-                break
-        return turns_of(messages)
-
-    async def _places(self, person: str) -> list[Place]:
-        """The person's sessions. Not by the SDK: its ``get_sessions`` fails on every answer of the server."""
-        address = f"{self._root}/users/{user_id(person)}/sessions"
-        response = await or_none(self._http.get(address, headers=self._authorization, timeout=ANSWER_S))
-        listed = (LISTED.validate_json(response.content) or []) if response else []
-        return [
-            Place(session.created_at, session.session_id)
-            for session in listed
-            if session.user_id == user_id(person) and is_session_id(session.session_id)
-        ]
 
 
 def _sent(message: Message) -> zep_python.Message:
@@ -229,10 +171,3 @@ def _sent(message: Message) -> zep_python.Message:
             "metadata": message.metadata,
         }
     )
-
-
-def _kept(messages: Iterable[zep_python.Message] | None) -> list[Message]:
-    return [
-        Message(each.uuid_ or "", each.role_type or "", each.content or "", each.metadata or {})
-        for each in messages or ()
-    ]

@@ -10,22 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 from zep_cloud.client import AsyncZep
-from zep_cloud.core.api_error import ApiError
-from zep_cloud.core.parse_error import ParsingError
-from zep_cloud.types import AddMessage, Task
-from zep_cloud.types import Message as Kept
+from zep_cloud.types import Task
 
-from enrichment.database import StorageFailed
 from enrichment.memory.addresses import Addresses
-from enrichment.memory.messages import Message, messages_of, turns_of
+from enrichment.memory.messages import messages_of, turns_of
 from enrichment.memory.port import (
     Episodes,
     Forgotten,
@@ -37,13 +32,13 @@ from enrichment.memory.port import (
 )
 from enrichment.memory.sessions import episode_of, page_of, place_of, said_last
 from enrichment.memory.zep_cloud_ids import Ids, address
+from enrichment.memory.zep_cloud_wire import asking_cloud, facts_of, kept, sent
 from enrichment.memory.zep_wire import (
     ANSWER_S,
     ERASE_S,
     READ_S,
     REMEMBER_S,
     Refused,
-    asking,
     is_session_id,
     or_none,
 )
@@ -96,7 +91,7 @@ class ZepCloudMemory:
             return
         if not is_session_id(session_id):
             raise Rejected(turns[0].turn_id, "the session's id is none of ours")
-        async with _asking(REMEMBER_S):
+        async with asking_cloud(REMEMBER_S):
             thread = await self._ids.thread_or_make(person, session_id)
             for turn in turns:
                 await self._add(thread, person, session_id, turn)
@@ -107,31 +102,31 @@ class ZepCloudMemory:
             try:
                 await self._zep.thread.add_messages(
                     thread,
-                    messages=[_sent(message)],
+                    messages=[sent(message)],
                     ignore_roles=["assistant"],
                     idempotency_key=message.id,
                 )
             except Refused as exc:
-                if exc.is_about_what_was_sent and not exc.says("invalid_identifier"):
+                if exc.is_about_what_was_sent:
                     raise Rejected(turn.turn_id, f"Zep refuses the turn: {exc}") from exc
                 raise
 
     async def episodes(self, person: str, *, limit: int, cursor: str | None = None) -> Episodes:
         """Newest first by when they began. Each session of the page is read, to count and to quote it."""
         after = place_of(cursor) if cursor is not None else None
-        async with _asking(READ_S):
+        async with asking_cloud(READ_S):
             page, following = page_of(await self._ids.places(person), limit=limit, after=after)
             told = await asyncio.gather(*(self._turns(person, place.session_id) for place in page))
         known = zip(page, told, strict=True)
         return Episodes([episode_of(place, turns) for place, turns in known if turns], following)
 
     async def episode(self, person: str, session_id: str) -> Sequence[Turn]:
-        async with _asking(READ_S):
+        async with asking_cloud(READ_S):
             return await self._turns(person, session_id)
 
     async def recall(self, person: str, session_id: str | None, *, limit: int) -> Recalled:
         """What the person said last, in this session or the newest one, and facts that fit it."""
-        async with _asking(READ_S):
+        async with asking_cloud(READ_S):
             whom = await self._ids.find(person)
             if whom is None:
                 return Recalled()
@@ -141,7 +136,7 @@ class ZepCloudMemory:
                 whom.graph_uuid, query=query, include_results=True, max_characters=CONTEXT_CHARACTERS
             )
             edges = context.results.edges if context.results else None
-            return Recalled(_facts(edges), turns)
+            return Recalled(facts_of(edges), turns)
 
     async def _latest(self, person: str, session_id: str | None, limit: int) -> list[Turn]:
         """The end of the session; of the newest one when this is not in Zep yet."""
@@ -153,22 +148,22 @@ class ZepCloudMemory:
             return []
         size = min(max(2 * limit, 1), PAGE)
         page = await or_none(self._zep.thread.list_messages(thread, page_size=size, order="desc"))
-        return turns_of(_kept(reversed(page.items or []))) if page else []
+        return turns_of(kept(reversed(page.items or []))) if page else []
 
     async def search(self, person: str, query: str, *, limit: int) -> Found:
         """Facts alone, by sense."""
-        async with _asking(READ_S):
+        async with asking_cloud(READ_S):
             whom = await self._ids.find(person)
             if whom is None or not query.strip():
                 return Found()
             pager = await self._zep.graph.search_edges(
                 whom.graph_uuid, query=query[:QUERY_CHARACTERS], page_size=limit
             )
-            return Found(_facts(pager.items)[:limit])
+            return Found(facts_of(pager.items)[:limit])
 
     async def forget_session(self, person: str, session_id: str) -> Forgotten:
         """The thread. Facts made of it are the person's in Zep, and go with `forget_person` alone."""
-        async with _asking(ERASE_S):
+        async with asking_cloud(ERASE_S):
             thread = await self._ids.thread(person, session_id)
             if thread is None:
                 return Forgotten(0, 0)
@@ -181,7 +176,7 @@ class ZepCloudMemory:
 
     async def forget_person(self, person: str) -> Forgotten:
         """What is kept of where things are goes last: as long as anything may be left it must be found."""
-        async with _asking(ERASE_S):
+        async with asking_cloud(ERASE_S):
             places = await self._ids.places(person)
             told = await asyncio.gather(*(self._turns(person, place.session_id) for place in places))
             user = await self._ids.look_up(person)
@@ -201,7 +196,7 @@ class ZepCloudMemory:
         if thread is None:
             return []
         pager = await or_none(self._zep.thread.list_messages(thread, page_size=PAGE, order="asc"))
-        return turns_of(_kept([message async for message in pager])) if pager else []
+        return turns_of(kept([message async for message in pager])) if pager else []
 
     async def _ended(self, deletion: Any) -> None:
         """Wait for the task of a deletion; None is the deletion of what was gone already.
@@ -217,37 +212,3 @@ class ZepCloudMemory:
             await self._pause(POLL_S)
             task = await self._zep.task.get(address(task.uuid_))
         raise ForgottenLater("Zep is still erasing")
-
-
-@asynccontextmanager
-async def _asking(within_s: float) -> AsyncIterator[None]:
-    try:
-        async with asking(within_s, ApiError, ParsingError):
-            yield
-    except StorageFailed as exc:
-        raise Unreachable("where things are in Zep Cloud cannot be read or kept") from exc
-
-
-def _sent(message: Message) -> AddMessage:
-    return AddMessage(
-        role=message.speaker,
-        content=message.text,
-        reference_time=message.metadata.get("spoken_at"),
-        metadata=dict(message.metadata),
-    )
-
-
-def _kept(messages: Any) -> list[Message]:
-    kept: list[Kept] = list(messages)
-    return [
-        Message(each.uuid_ or "", each.role or "", each.content or "", each.metadata or {}) for each in kept
-    ]
-
-
-def _facts(edges: Any) -> list[str]:
-    """Facts that still hold, each once."""
-    return list(
-        dict.fromkeys(
-            edge.fact for edge in edges or () if edge.fact and not edge.invalid_at and not edge.expired_at
-        )
-    )

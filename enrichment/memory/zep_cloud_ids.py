@@ -55,7 +55,7 @@ class Ids:
         """Without an idempotency key: a user's id is unique anyway, and a key used before an erasure could
         give back the user that was erased."""
         if await self.find(person) is None:
-            await or_exists(self._zep.user.create(user_id=user_id(person)))
+            await or_exists(self._zep.user.create(user_id=user_id(person)), "user")
         whom = await self.find(person)
         if whom is None:
             raise Unreachable("Zep lost the user that it had just made")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -27,7 +28,7 @@ REMEMBER_S = 18.0  # less than the delivery waits, so that it hears the reason
 READ_S = 10.0
 ERASE_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0
-WORDS_BYTES = 4_096
+REASON_BYTES = 4_096
 
 ABOUT_WHAT_WAS_SENT = frozenset({400, 413, 422})
 
@@ -35,22 +36,26 @@ Answer = TypeVar("Answer")
 
 
 class Refused(Exception):
-    """Zep answered with an error. ``words`` are for comparing with what we know, and for nobody to see."""
+    """Zep answered with an error. ``reason`` is for comparing with what we know, and for nobody to see."""
 
-    def __init__(self, status: int, words: str, retry_after_s: float | None) -> None:
+    def __init__(self, status: int, reason: str, retry_after_s: float | None) -> None:
         super().__init__(f"HTTP {status}")
         self.status = status
-        self.words = words
+        self.reason = reason
         self.retry_after_s = retry_after_s
 
     def says(self, words: str) -> bool:
-        """Whether these words are in the answer, in any case."""
-        return words.lower() in self.words.lower()
+        """Whether the reason begins with these words; further on it may quote what somebody said."""
+        return self.reason.startswith(words)
 
     @property
     def is_about_what_was_sent(self) -> bool:
-        """Whether the same will be refused again; not so when it is the key, the route or the moment."""
-        return self.status in ABOUT_WHAT_WAS_SENT and not self.says("already exists")
+        """Whether the same will be refused again; not so when it is the key, the route or the moment.
+
+        A message that comes while its session is being made is refused with 400 like one that is too long.
+        """
+        passes = self.says("session already exists") or self.says("invalid_identifier")
+        return self.status in ABOUT_WHAT_WAS_SENT and not passes
 
 
 async def refuse(response: httpx.Response) -> None:
@@ -61,16 +66,28 @@ async def refuse(response: httpx.Response) -> None:
     """
     if response.is_success:
         return
-    words = bytearray()
+    body = bytearray()
     async for chunk in response.aiter_bytes():
-        words += chunk
-        if len(words) >= WORDS_BYTES:
+        body += chunk
+        if len(body) >= REASON_BYTES:
             break
-    raise Refused(
-        response.status_code,
-        words[:WORDS_BYTES].decode(errors="replace"),
-        retry_after_s(response.headers.get("retry-after"), now=datetime.now(UTC)),
-    )
+    wait_s = retry_after_s(response.headers.get("retry-after"), now=datetime.now(UTC))
+    raise Refused(response.status_code, reason_of(bytes(body)), wait_s)
+
+
+def reason_of(body: bytes) -> str:
+    """The message of a Community Edition or the code of a Cloud; empty when there is neither."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    match told:
+        case {"error": {"code": str(code)}}:
+            return code
+        case {"message": str(message)}:
+            return message.removeprefix("bad request: ")
+        case _:
+            return ""
 
 
 def retry_after_s(value: str | None, *, now: datetime) -> float | None:
@@ -119,12 +136,12 @@ async def or_none(answer: Awaitable[Answer]) -> Answer | None:
         raise
 
 
-async def or_exists(answer: Awaitable[object]) -> None:
+async def or_exists(making: Awaitable[object], thing: str) -> None:
     """Make something that may be there already. Zep Community Edition says 400 where others say 409."""
     try:
-        await answer
+        await making
     except Refused as exc:
-        if exc.status not in {400, 409} or not exc.says("already exists"):
+        if exc.status != 409 and not exc.says(f"{thing} already exists"):
             raise
 
 

@@ -8,9 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from broker.edge.startup import mistakes
+from enrichment.app import create_app
 from enrichment.wiring import memory_of
 from tests.enrichment.build import settings
 from tests.local.stack import Plan
+from tests.running import running
 
 URL = "http://zep.example.org"
 SECRET = "a-very-secret-key"
@@ -90,3 +92,8 @@ def test_a_local_system_with_an_address_of_zep_remembers_in_zep(tmp_path):
     assert backend() == "embedded"
     assert backend(ZEP_API_URL=URL) == "zep"
     assert backend(ZEP_API_URL=URL, MEMORY_BACKEND="zep-cloud") == "zep-cloud"
+
+
+async def test_the_service_remembers_where_the_settings_say(tmp_path):
+    async with running(create_app(settings(tmp_path, memory_backend="zep", **ZEP))) as client:
+        assert '"zep"' in (await client.get("/status")).text

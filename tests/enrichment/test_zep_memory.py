@@ -10,7 +10,7 @@ import pytest
 from zep_python.base_client import AsyncBaseClient
 
 from enrichment.memory.parts import message_id
-from enrichment.memory.port import Forgotten, Rejected, Unreachable
+from enrichment.memory.port import Forgotten, Recalled, Rejected, Unreachable
 from enrichment.memory.zep import ZepMemory
 from enrichment.memory.zep_wire import refuse, retry_after_s, user_id
 from enrichment.turns import Speaker, Turn
@@ -286,6 +286,13 @@ async def test_a_session_made_by_somebody_else_meanwhile_loses_no_message():
     assert isinstance(error, Unreachable)
 
 
+async def test_a_refusal_that_quotes_a_turn_is_not_taken_for_success(zep):
+    """Whoever says these words would otherwise lose them."""
+    said = turn("u1", "message_uuid already exists")
+    with pytest.raises(Rejected):
+        await zep.memory("refuses-and-quotes").remember("p", "s", [said])
+
+
 async def test_of_several_turns_the_first_ones_stay_when_a_later_one_fails():
     def answer(request):
         if b'"turn_id":"u2"' in request.content:
@@ -357,6 +364,14 @@ async def test_sessions_of_the_user_whose_ids_are_none_of_ours_are_left_alone(me
     foreign = {"session_id": "../users/x", "user_id": user_id("p")}
     assert (await by_hand.post("/sessions", json=foreign)).status_code == 201
     assert [each.session_id for each in (await memory.episodes("p", limit=9)).page] == ["s"]
+
+
+async def test_a_server_that_fails_for_strangers_says_that_they_are_strangers(zep):
+    """What the real one answers was not observed."""
+    memory = zep.memory("fails-for-strangers")
+    assert (await memory.episodes("p", limit=9)).page == []
+    assert await memory.recall("p", None, limit=9) == Recalled()
+    assert await memory.forget_person("p") == Forgotten(0, 0)
 
 
 # Forgetting

@@ -24,7 +24,7 @@ KEY = "zep-key"
 SCENARIOS = frozenset(
     """
     500-after-storing users-500 facts-down throttled throttled-until-a-date unavailable html redirect
-    refuses-and-quotes keeps-users keeps-sessions
+    refuses-and-quotes keeps-users keeps-sessions fails-for-strangers
     """.split()  # noqa: SIM905 - a list of words
 )
 MOST_MESSAGES = 30
@@ -86,6 +86,9 @@ async def delete_user(request: Request) -> Response:
 
 async def list_sessions(request: Request) -> Response:
     """A flat list, where the SDK wants a list of lists."""
+    is_known = request.path_params["user_id"] in store_of(request).users
+    if scenario_of(request) == "fails-for-strangers" and not is_known:
+        raise Refusal(500, "failed to get sessions")
     return go_json([each.told() for each in store_of(request).sessions_of(request.path_params["user_id"])])
 
 
