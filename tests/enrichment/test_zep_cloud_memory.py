@@ -168,6 +168,22 @@ async def test_an_answer_that_is_none_is_unreachable_and_not_quoted_and_asked_on
     await http.aclose()
 
 
+async def test_the_sdk_does_not_knock_again_where_nobody_listens(addresses):
+    """By itself it tries three times, which is the delivery's to decide."""
+    asked = []
+
+    def refuse_connection(request):
+        asked.append(request)
+        raise httpx.ConnectError("refused")
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(refuse_connection))
+    memory = ZepCloudMemory(http, KEY, addresses, url="http://zep.example.org", pause=at_once)
+    with pytest.raises(Unreachable, match="ConnectError"):
+        await memory.remember("p", "s", [turn("u1")])
+    assert len(asked) == 1
+    await http.aclose()
+
+
 async def test_addresses_that_cannot_be_read_are_a_reason_to_come_back_later(cloud):
     closed = cloud.memory()
     await closed.close()
