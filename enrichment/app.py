@@ -21,7 +21,6 @@ from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
 from enrichment.grant_keys import Grants, KeysUnavailable
-from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
 from enrichment.outbox.sqlite import SqliteOutbox
@@ -29,6 +28,7 @@ from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
+from enrichment.wiring import memory_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -50,17 +50,20 @@ class Closing(Protocol):
 def create_app(
     settings: Settings,
     *,
-    memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
+    memory: Callable[[Settings], Memory] | None = None,
     now: Callable[[], float] = time.time,
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
+
+    ``memory`` opens another memory than the settings choose.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             _closing(_outbox(settings, now)) as outbox,
-            _closing(memory(settings)) as kept,
+            _closing(memory(settings)) if memory else memory_of(settings, now=now) as kept,
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
             people = People(grants, _callers(settings))
