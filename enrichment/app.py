@@ -23,12 +23,11 @@ from enrichment.erasure import Erasure
 from enrichment.grant_keys import Grants, KeysUnavailable
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
-from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
-from enrichment.wiring import memory_of
+from enrichment.wiring import listening, memory_of, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -51,27 +50,33 @@ def create_app(
     settings: Settings,
     *,
     memory: Callable[[Settings], Memory] | None = None,
-    now: Callable[[], float] = time.time,
+    now: Callable[[], float] | None = None,
 ) -> ASGIApp:
     """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
 
-    ``memory`` opens another memory than the settings choose.
+    ``memory`` opens another memory than the settings choose. ``now`` (Unix seconds) is for tests; without it
+    this machine's clock counts, and for an outbox in PostgreSQL the database's.
     """
+    clock = now or time.time
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
-            _closing(_outbox(settings, now)) as outbox,
-            _closing(memory(settings)) if memory else memory_of(settings, now=now) as kept,
+            outbox_of(settings, now) as outbox,
+            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
         ):
-            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             people = People(grants, _callers(settings))
             reading = Reading(outbox, kept, settings.recall_turns)
-            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=now)
-            erasure = Erasure(outbox, kept, reading.recent.forget, now)
-            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, now)
-            async with supervised("delivery", delivery.run()) as delivering, supervised("sweep", sweep.run()):
+            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=clock)
+            erasure = Erasure(outbox, kept, reading.recent.forget, clock)
+            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, clock)
+            async with (
+                supervised("delivery", delivery.run()) as delivering,
+                supervised("sweep", sweep.run()),
+                supervised("listening", listening(outbox, delivery.wake)),
+            ):
                 yield {
                     "people": people,
                     "accepting": Accepting(outbox, delivery.wake),
@@ -81,7 +86,7 @@ def create_app(
                     "delivery": delivery,
                     "delivering": delivering,
                     "erasure": erasure,
-                    "now": now,
+                    "now": clock,
                 }
 
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
@@ -122,11 +127,6 @@ async def supervised(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterato
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
-
-
-def _outbox(settings: Settings, now: Callable[[], float]) -> SqliteOutbox:
-    ballast_bytes = settings.outbox_ballast_mb * 1024 * 1024
-    return SqliteOutbox(settings.outbox_path, now=now, ballast_bytes=ballast_bytes)
 
 
 def _callers(settings: Settings) -> Callers:

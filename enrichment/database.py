@@ -79,7 +79,7 @@ class Database:
         self._loop = asyncio.get_running_loop()
         self._lock = Lock(path.with_name(f"{path.name}.lock")) if alone else Unlocked()
         try:
-            self._connection = _migrated(path, migrate)
+            self._connection = _prepared(connect(path), migrate)
         except BaseException:
             self._lock.release()
             raise
@@ -117,8 +117,10 @@ class Database:
         if self._thread.is_alive():
             log.error("database.hangs")
         else:
-            self._connection.close()
-            self._lock.release()
+            try:
+                self._connection.close()  # fails where the disk does, at the last checkpoint
+            finally:
+                self._lock.release()
 
     def _serve(self) -> None:
         stopping = False
@@ -208,11 +210,23 @@ def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Co
 
 def connect(path: Path) -> apsw.Connection:
     path.touch(mode=0o600)  # what people said is nobody else's to read; SQLite's other files take it over
-    connection = apsw.Connection(str(path))
+    return _prepared(apsw.Connection(str(path)), _set_up)
+
+
+def _set_up(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(5_000)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL forgets the last commits when the power goes
     connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
+
+
+def _prepared(connection: apsw.Connection, prepare: Callable[[apsw.Connection], None]) -> apsw.Connection:
+    """The connection after ``prepare``; closed when that fails."""
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,15 +11,39 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_val
 
 from broker.edge.settings import BaseUrl, SharedSettings
 
+SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
 
-def sqlite_url(url: str) -> str:
-    if not url.startswith("sqlite:///") or not url.removeprefix("sqlite:///"):
-        raise ValueError("must be sqlite:///PATH; leave it out to keep the outbox in DATA_DIR")
+
+def database_url(url: SecretStr) -> SecretStr:
+    """An address of either engine; what is wrong with one is said without quoting it."""
+    address = url.get_secret_value()
+    if address.startswith(POSTGRES):
+        if importlib.util.find_spec("psycopg") is None:
+            raise ValueError("PostgreSQL needs the extra: pip install 'voicelive[postgres]'")
+        if not _is_readable(address):
+            raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE, special characters as %XX")
+    elif not address.removeprefix(SQLITE) or not address.startswith(SQLITE):
+        raise ValueError(
+            "must be sqlite:///PATH or postgresql://…; leave it out to keep the outbox in DATA_DIR"
+        )
     return url
 
 
+def _is_readable(address: str) -> bool:
+    """By libpq's own rules: several hosts, sockets, parameters."""
+    from psycopg import ProgrammingError  # noqa: PLC0415 - of an extra, see above
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415
+
+    try:
+        conninfo_to_dict(address)
+    except ProgrammingError:
+        return False
+    return True
+
+
 def installed(backend: str) -> str:
-    if backend == "zep-cloud" and find_spec("zep_cloud") is None:
+    if backend == "zep-cloud" and importlib.util.find_spec("zep_cloud") is None:
         raise ValueError("zep-cloud needs the extra of that name: pip install voicelive[zep-cloud]")
     return backend
 
@@ -33,7 +57,7 @@ class Settings(SharedSettings):
     """Enrichment's settings; each is the environment variable of the same name in capitals."""
 
     data_dir: Path = Path(".data")
-    database_url: Annotated[str, AfterValidator(sqlite_url)] | None = None
+    database_url: Annotated[SecretStr, AfterValidator(database_url)] | None = None
     memory_backend: Annotated[Literal["embedded", "zep", "zep-cloud"], AfterValidator(installed)] = "embedded"
     zep_api_url: Annotated[BaseUrl, AfterValidator(zep_root)] | None = None
     zep_api_key: SecretStr | None = None
@@ -60,10 +84,16 @@ class Settings(SharedSettings):
         return value
 
     @property
+    def outbox_engine(self) -> Literal["sqlite", "postgres"]:
+        is_postgres = self.database_url and self.database_url.get_secret_value().startswith(POSTGRES)
+        return "postgres" if is_postgres else "sqlite"
+
+    @property
     def outbox_path(self) -> Path:
+        """Where the embedded outbox is."""
         if self.database_url is None:
             return self.data_dir / "outbox.db"
-        return Path(self.database_url.removeprefix("sqlite:///"))
+        return Path(self.database_url.get_secret_value().removeprefix(SQLITE))
 
     @property
     def memory_path(self) -> Path:

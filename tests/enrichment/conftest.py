@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
+from contextlib import AsyncExitStack
+
+import psycopg
 import pytest
 
+from enrichment.outbox.postgres import PostgresOutbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from tests.clocks import Clock
+from tests.enrichment.postgres import server
 from tests.enrichment.service import JWKS, SIGNER, service
 
 
@@ -34,5 +40,47 @@ def clock():
 @pytest.fixture
 async def outbox(tmp_path, clock):
     outbox = SqliteOutbox(tmp_path / "outbox.db", now=clock)
+    yield outbox
+    await outbox.close()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """One server for all tests of this process that do not stop it. It does not sync: no plug is pulled."""
+    with server(synced=False) as running:
+        yield running
+
+
+@pytest.fixture
+def database(postgres):
+    """The address of an empty database, which is a schema here: that takes milliseconds."""
+    schema = f"test_{uuid.uuid4().hex}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    return postgres.url(schema)
+
+
+@pytest.fixture
+async def replicas(database, clock):
+    """Opens one more outbox on the same database, at each call."""
+    async with AsyncExitStack() as opened:
+
+        async def replica(now=clock):
+            outbox = PostgresOutbox(database, now=now)
+            opened.push_async_callback(outbox.close)
+            await outbox.open()
+            return outbox
+
+        yield replica
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def each_outbox(request, tmp_path, clock):
+    """An empty outbox of either engine."""
+    if request.param == "sqlite":
+        outbox = SqliteOutbox(tmp_path / "outbox.db", now=clock)
+    else:
+        outbox = PostgresOutbox(request.getfixturevalue("database"), now=clock)
+        await outbox.open()
     yield outbox
     await outbox.close()

@@ -1,0 +1,151 @@
+"""Claims and how they are settled.
+
+A session row is locked before its turns are settled, and by whoever adds turns too: so nobody settles a
+session as empty while something is being added to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from enrichment.order import Waiting, releasable
+from enrichment.outbox.port import CLAIM_TURNS, LEASE_S, Claim
+from enrichment.outbox.postgres_connections import NOW, Connection
+from enrichment.turn_rows import COLUMNS, turn_of
+
+MOST_ORDERED = 200  # how far ahead in arrival a turn is looked for that others follow
+
+LEASE = f"""
+WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
+    SELECT session_id FROM outbox_session WHERE due_at <= (SELECT now FROM clock)
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox_session SET lease = lease + 1, held_back = false,
+    due_at = now + %(lease_s)s, leased_until = now + %(lease_s)s
+FROM clock, due WHERE outbox_session.session_id = due.session_id
+RETURNING outbox_session.session_id, person, lease, attempts, now
+"""
+PENDING = f"""
+SELECT {COLUMNS}, accepted_at,
+    previous_turn_id IS NULL OR EXISTS (
+        SELECT FROM outbox_turn AS before
+        WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id)
+FROM outbox_turn AS turn WHERE session_id = %s AND state = 'pending' ORDER BY seq LIMIT %s
+"""
+GIVE_UP = """
+UPDATE outbox_session SET leased_until = 0, due_at = %s, held_back = true WHERE session_id = %s
+"""
+HOLDER = "SELECT person, lease FROM outbox_session WHERE session_id = %s FOR UPDATE"
+DELIVERED = """
+UPDATE outbox_turn SET state = 'delivered', text = NULL
+WHERE session_id = %s AND turn_id = ANY(%s::text[]) AND state = 'pending'
+"""
+SETTLE = f"""
+WITH clock AS (SELECT {NOW} AS now)
+UPDATE outbox_session SET attempts = 0, last_error = %(error)s, leased_until = 0,
+    due_at = CASE WHEN EXISTS (
+        SELECT FROM outbox_turn WHERE session_id = %(session_id)s AND state = 'pending') THEN now END
+FROM clock WHERE session_id = %(session_id)s
+"""
+POSTPONE = f"""
+WITH clock AS (SELECT {NOW} AS now)
+UPDATE outbox_session SET attempts = attempts + 1, last_error = %(error)s, leased_until = 0,
+    due_at = now + %(delay_s)s
+FROM clock WHERE session_id = %(session_id)s
+"""
+PARK = """
+UPDATE outbox_turn SET state = 'parked', reason = %s
+WHERE session_id = %s AND turn_id = %s AND state = 'pending'
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A session that is ours for a while. ``leased_at`` is in Unix seconds."""
+
+    session_id: str
+    person: str
+    number: int
+    attempts: int
+    leased_at: float
+
+
+async def lease(connection: Connection, now: float | None) -> Lease | None:
+    """The session that has been due longest is ours from now on."""
+    row = await (await connection.execute(LEASE, {"now": now, "lease_s": LEASE_S})).fetchone()
+    return None if row is None else Lease(*row)
+
+
+async def claim(connection: Connection, lease: Lease) -> Claim | float | None:
+    """The turns that may leave now; without any, when the first may: None when nothing is pending."""
+    rows = await (await connection.execute(PENDING, (lease.session_id, MOST_ORDERED))).fetchall()
+    waiting = [Waiting(turn_of(row[:-2]), row[-2], row[-1]) for row in rows]
+    turns, held_until = releasable(waiting, lease.leased_at)
+    if not turns:
+        return held_until
+    turns = turns[:CLAIM_TURNS]
+    claimed = {turn.turn_id for turn in turns}
+    oldest_at = min(each.accepted_at for each in waiting if each.turn.turn_id in claimed)
+    return Claim(lease.person, lease.session_id, turns, lease.number, lease.attempts, oldest_at)
+
+
+async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None:
+    """Looks once more, with the session locked; when still nothing may leave, the session is due later.
+
+    Without the lock the turn that the others wait for could come between the look and the giving up.
+    """
+    holder = await _holder(connection, lease.session_id)
+    if holder != (lease.person, lease.number):
+        return None
+    found = await claim(connection, lease)
+    if isinstance(found, Claim):
+        return found
+    await connection.execute(GIVE_UP, (found, lease.session_id))
+    return None
+
+
+async def delivered(connection: Connection, claim: Claim, now: float | None) -> bool:
+    """False when the session is gone, or somebody else's: what was remembered must be forgotten."""
+    holder = await _holder(connection, claim.session_id)
+    if holder is None or holder[0] != claim.person:
+        return False
+    if holder[1] == claim.lease:
+        ids = [turn.turn_id for turn in claim.turns]
+        await connection.execute(DELIVERED, (claim.session_id, ids))
+        await _settle(connection, claim, now, None)
+    return True
+
+
+async def postpone(
+    connection: Connection, claim: Claim, now: float | None, *, delay_s: float, reason: str
+) -> None:
+    if await _is_held(connection, claim):
+        about = {"session_id": claim.session_id, "error": storable(reason), "delay_s": delay_s}
+        await connection.execute(POSTPONE, about | {"now": now})
+
+
+async def park(connection: Connection, claim: Claim, now: float | None, turn_id: str, reason: str) -> None:
+    if await _is_held(connection, claim):
+        await connection.execute(PARK, (storable(reason), claim.session_id, turn_id))
+        await _settle(connection, claim, now, reason)
+
+
+async def _settle(connection: Connection, claim: Claim, now: float | None, error: str | None) -> None:
+    about = {"session_id": claim.session_id, "error": error and storable(error), "now": now}
+    await connection.execute(SETTLE, about)
+
+
+async def _is_held(connection: Connection, claim: Claim) -> bool:
+    """Whether the claim is still ours: nobody leased the session after us, nor was it erased."""
+    return await _holder(connection, claim.session_id) == (claim.person, claim.lease)
+
+
+async def _holder(connection: Connection, session_id: str) -> tuple[Any, ...] | None:
+    """The person and the lease of the session, which is then locked."""
+    return await (await connection.execute(HOLDER, (session_id,))).fetchone()
+
+
+def storable(reason: str) -> str:
+    """A reason may quote another system; PostgreSQL takes neither NUL nor half a character."""
+    return reason.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,107 @@
+"""Erasure and retention, each inside a transaction of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from psycopg.rows import TupleRow
+
+from enrichment.outbox.port import Emptied, ForeignSession, Order
+from enrichment.outbox.postgres_accept import person_key
+from enrichment.outbox.postgres_connections import NOW, Connection
+from enrichment.outbox.postgres_schema import hashed
+
+# A row to lock, also for a session that nobody has written to: a post under way meets it.
+MAKE = f"""
+WITH clock AS (SELECT {NOW} AS now)
+INSERT INTO outbox_session (session_id, person, written_at, lease)
+SELECT %(session_id)s, %(person)s, now, (now * 1000)::bigint FROM clock ON CONFLICT DO NOTHING
+"""
+THIS_SESSION = """
+SELECT session_id, leased_until, person, erased_of FROM outbox_session WHERE session_id = %s FOR UPDATE
+"""
+LOCK_PERSON = "SELECT pg_advisory_xact_lock(%s)"
+ERASE_PERSON = f"""
+WITH clock AS (SELECT {NOW} AS now)
+INSERT INTO outbox_erased_person (person, erased_at) SELECT %(hashed)s, now FROM clock
+ON CONFLICT (person) DO UPDATE SET erased_at = excluded.erased_at
+"""
+SESSIONS_OF = """
+SELECT session_id, leased_until, person FROM outbox_session WHERE person = %s ORDER BY session_id FOR UPDATE
+"""
+DELETE_TURNS = "DELETE FROM outbox_turn WHERE session_id = ANY(%(session_ids)s::text[])"
+ERASE_SESSIONS = f"""
+WITH clock AS (SELECT {NOW} AS now)
+UPDATE outbox_session SET person = NULL, erased_of = %(hashed)s, erased_at = now, due_at = NULL,
+    last_error = NULL, attempts = 0
+FROM clock WHERE session_id = ANY(%(session_ids)s::text[]) RETURNING now
+"""
+ORDER = """
+INSERT INTO outbox_erasure AS kept (session_id, person, not_before) VALUES (%s, %s, %s)
+ON CONFLICT (session_id, person) DO UPDATE SET not_before = greatest(kept.not_before, excluded.not_before)
+"""
+ORDERS = "SELECT person, nullif(session_id, ''), not_before FROM outbox_erasure ORDER BY not_before"
+CONFIRM = "DELETE FROM outbox_erasure WHERE session_id = %s AND person = %s"
+IDLE = """
+SELECT person, session_id FROM outbox_session
+WHERE written_at < %s AND person IS NOT NULL ORDER BY written_at LIMIT %s
+"""
+EXPIRE = "DELETE FROM outbox_session WHERE session_id = %s AND person = %s AND written_at < %s"
+EXPIRE_SESSIONS = "DELETE FROM outbox_session WHERE erased_at < %s"
+EXPIRE_PEOPLE = "DELETE FROM outbox_erased_person WHERE erased_at < %s"
+
+
+async def erase_session(connection: Connection, person: str, session_id: str, now: float | None) -> Emptied:
+    """Raises `ForeignSession`, and then leaves nothing."""
+    about = {"person": person, "session_id": session_id, "now": now}
+    made = (await connection.execute(MAKE, about)).rowcount
+    rows = await (await connection.execute(THIS_SESSION, (session_id,))).fetchall()
+    if any(person != row[2] and hashed(person) != row[3] for row in rows):
+        raise ForeignSession(session_id)
+    emptied = await _empty(connection, person, rows, now)
+    await connection.execute(ORDER, (session_id, person, emptied.leased_until))
+    return replace(emptied, sessions=0) if made else emptied
+
+
+async def erase_person(connection: Connection, person: str, now: float | None) -> Emptied:
+    """Waits for posts of the person that are being stored; those that come later see the tombstone."""
+    await connection.execute(LOCK_PERSON, (person_key(person),))
+    await connection.execute(ERASE_PERSON, {"hashed": hashed(person), "now": now})
+    rows = await (await connection.execute(SESSIONS_OF, (person,))).fetchall()
+    emptied = await _empty(connection, person, rows, now)
+    await connection.execute(ORDER, ("", person, emptied.leased_until))
+    return emptied
+
+
+async def _empty(connection: Connection, person: str, rows: Sequence[TupleRow], now: float | None) -> Emptied:
+    """A tombstone keeps its lease: a deliverer may be at work also when an erasure is repeated."""
+    about = {"session_ids": [row[0] for row in rows], "hashed": hashed(person), "now": now}
+    turns = (await connection.execute(DELETE_TURNS, about)).rowcount
+    moment = await (await connection.execute(ERASE_SESSIONS, about)).fetchone()
+    leased_until = max((row[1] for row in rows if moment and row[1] > moment[0]), default=0.0)
+    return Emptied(sum(row[2] is not None for row in rows), turns, leased_until)
+
+
+async def orders(connection: Connection) -> Sequence[Order]:
+    return [Order(*row) for row in await (await connection.execute(ORDERS)).fetchall()]
+
+
+async def confirm(connection: Connection, person: str, session_id: str | None) -> None:
+    await connection.execute(CONFIRM, (session_id or "", person))
+
+
+async def idle_sessions(connection: Connection, before: float, limit: int) -> Sequence[tuple[str, str]]:
+    rows = await (await connection.execute(IDLE, (before, limit))).fetchall()
+    return [(person, session_id) for person, session_id in rows]
+
+
+async def expire(connection: Connection, person: str, session_id: str, before: float) -> bool:
+    """Its turns go with it; a post that comes that very moment has it stay, or begins it anew."""
+    return (await connection.execute(EXPIRE, (session_id, person, before))).rowcount == 1
+
+
+async def expire_tombstones(connection: Connection, before: float) -> int:
+    sessions = await connection.execute(EXPIRE_SESSIONS, (before,))
+    people = await connection.execute(EXPIRE_PEOPLE, (before,))
+    return sessions.rowcount + people.rowcount
