@@ -60,6 +60,10 @@ bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one bac
 bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
 	@$(PY) -m tests.bench.faults $(ARGS)
 
+.PHONY: chaos
+chaos: $(INSTALLED) ## Kill, cut, fill, freeze and shuffle under load: no acknowledged turn may be lost (20 minutes; one with ARGS=--short)
+	@$(PY) -m tests.chaos $(ARGS)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock
 	@$(PY) -m pip install --quiet uv

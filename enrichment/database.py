@@ -21,7 +21,7 @@ import apsw
 import apsw.ext
 import structlog
 
-from enrichment.disk import Lock, refuse_network_share
+from enrichment.disk import Lock, Unlocked, refuse_network_share
 from enrichment.outbox.port import StorageFailed
 
 GROUP = 256  # pieces of work in one transaction
@@ -66,18 +66,20 @@ class _Piece:
 class Database:
     """Opens ``path`` when made, inside a running loop; ``migrate`` brings its tables to this version.
 
-    `close` ends after all queued work. Raises `WrongPlace` for a file that another process has, or that is
-    on a network share.
+    `close` ends after all queued work. Raises `WrongPlace` for a file on a network share; and, when it must
+    be ``alone``, `InUse` for one that another process has alone.
     """
 
-    def __init__(self, path: Path, migrate: Callable[[apsw.Connection], None]) -> None:
+    def __init__(
+        self, path: Path, migrate: Callable[[apsw.Connection], None], *, alone: bool = False
+    ) -> None:
         refuse_old_sqlite()
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_network_share(path)
         self._loop = asyncio.get_running_loop()
-        self._lock = Lock(path.with_name(f"{path.name}.lock"))
+        self._lock = Lock(path.with_name(f"{path.name}.lock")) if alone else Unlocked()
         try:
-            self._connection = _migrated(path, migrate)
+            self._connection = _prepared(connect(path), migrate)
         except BaseException:
             self._lock.release()
             raise
@@ -115,8 +117,10 @@ class Database:
         if self._thread.is_alive():
             log.error("database.hangs")
         else:
-            self._connection.close()
-            self._lock.release()
+            try:
+                self._connection.close()  # fails where the disk does, at the last checkpoint
+            finally:
+                self._lock.release()
 
     def _serve(self) -> None:
         stopping = False
@@ -205,12 +209,34 @@ def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Co
 
 
 def connect(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path))
+    path.touch(mode=0o600)  # what people said is nobody else's to read; SQLite's other files take it over
+    return _prepared(apsw.Connection(str(path)), _set_up)
+
+
+def _set_up(connection: apsw.Connection) -> None:
     connection.set_busy_timeout(5_000)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # NORMAL forgets the last commits when the power goes
     connection.execute("PRAGMA secure_delete = ON")  # what is erased is overwritten, not only unlinked
+
+
+def _prepared(connection: apsw.Connection, prepare: Callable[[apsw.Connection], None]) -> apsw.Connection:
+    """The connection after ``prepare``; closed when that fails."""
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def tables(schema: str) -> Callable[[apsw.Connection], None]:
+    """For a file whose tables have never changed: they are made when they are not there."""
+
+    def make(db: apsw.Connection) -> None:
+        db.execute(schema)
+
+    return make
 
 
 def refuse_old_sqlite() -> None:

@@ -39,6 +39,13 @@ class Lock:
         self._file.close()
 
 
+class Unlocked:
+    """In the place of a `Lock`, for a file that several may have."""
+
+    def release(self) -> None:
+        return
+
+
 def refuse_network_share(path: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
     """Raises `WrongPlace` when ``path`` is on a network share; where that cannot be told, it is let pass."""
     kind = file_system(path, mounts.read_text() if mounts.exists() else "")

@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import apsw
 
+from enrichment import wiring
 from enrichment.disk import InUse, WrongPlace
-from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
 from enrichment.operating.answer import Exit, NotDone
 from enrichment.outbox.port import Outbox
@@ -59,7 +59,7 @@ async def open_to_read(settings: Settings) -> AsyncIterator[Readable]:
 async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
     """To forget what is in it."""
     with explained():
-        memory = EmbeddedMemory(settings.memory_path)
+        memory = wiring.open_memory(settings)
     try:
         yield memory
     finally:

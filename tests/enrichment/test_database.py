@@ -207,3 +207,12 @@ async def test_what_is_still_queued_when_the_thread_ends_is_told_at_once(kept, h
     async with asyncio.timeout(RUN_S / 2):
         with pytest.raises(StorageFailed):
             await late.future
+
+
+async def test_a_file_whose_tables_cannot_be_made_can_be_opened_again(tmp_path):
+    def fail(_connection):
+        raise RuntimeError("of a newer version")
+
+    with pytest.raises(RuntimeError, match="newer"):
+        Database(tmp_path / "some.db", fail)
+    await Database(tmp_path / "some.db", lambda _connection: None).close()

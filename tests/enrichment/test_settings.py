@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -61,8 +60,7 @@ def test_what_is_no_address_is_refused_without_being_shown(tmp_path, url):
 
 
 def test_postgres_without_its_extra_is_refused_with_what_to_do(tmp_path, monkeypatch):
-    find = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "psycopg" else find(name))
+    monkeypatch.setattr("enrichment.settings.find_spec", lambda _name: None)
     with pytest.raises(ValidationError) as caught:
         settings(tmp_path, database_url=PG)
     assert mistakes(caught.value) == [

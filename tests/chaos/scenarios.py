@@ -1,0 +1,26 @@
+"""Everything that goes wrong, in the order in which it is played."""
+
+from __future__ import annotations
+
+from tests.chaos import disturbing, dying, sharing
+from tests.chaos.outcome import Scenario
+
+EMBEDDED, SHARED = ("sqlite",), ("postgres",)
+
+SCENARIOS = (
+    Scenario("killed", "kill -9 under 32 connections, again and again", dying.killed),
+    Scenario("power-cut", "a disk that forgets what was not synced", dying.power_cut, EMBEDDED),
+    Scenario("disk-full", "no room for outbox and memory, and room again", dying.disk_full, EMBEDDED),
+    Scenario("frozen", "deliveries and processes that stand still past their lease", dying.frozen),
+    Scenario(
+        "replies-dropped", "memory keeps what it does not answer, one in five", disturbing.replies_dropped
+    ),
+    Scenario("shuffled", "every post three times, in any order", disturbing.shuffled),
+    Scenario("memory-away", "ten simulated minutes without memory, 20 turns/s", disturbing.memory_away),
+    Scenario(
+        "database-stopped", "PostgreSQL crashes and comes back, under load", sharing.database_stopped, SHARED
+    ),
+    Scenario(
+        "rolling-restart", "five replicas, each ended and started in turn", sharing.rolling_restart, SHARED
+    ),
+)
