@@ -21,14 +21,13 @@ from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
 from enrichment.grant_keys import Grants, KeysUnavailable
-from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
-from enrichment.wiring import listening, outbox_of
+from enrichment.wiring import listening, memory_of, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -50,14 +49,10 @@ class Closing(Protocol):
 def create_app(
     settings: Settings,
     *,
-    memory: Callable[[Settings], Memory] = lambda settings: EmbeddedMemory(settings.memory_path),
-    now: Callable[[], float] | None = None,
+    memory: Callable[[Settings], Memory] | None = None,  # another than the settings choose
+    now: Callable[[], float] | None = None,  # a test's clock (Unix seconds); without it see `outbox_of`
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
-
-    ``now`` (Unix seconds) is for tests; without it this machine's clock counts, and for an outbox in
-    PostgreSQL the database's.
-    """
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
     clock = now or time.time
 
     @asynccontextmanager
@@ -65,7 +60,7 @@ def create_app(
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
-            _closing(memory(settings)) as kept,
+            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             people = People(grants, _callers(settings))

@@ -21,7 +21,7 @@ import apsw
 import apsw.ext
 import structlog
 
-from enrichment.disk import Lock, refuse_network_share
+from enrichment.disk import Lock, Unlocked, refuse_network_share
 from enrichment.outbox.port import StorageFailed
 
 GROUP = 256  # pieces of work in one transaction
@@ -66,16 +66,18 @@ class _Piece:
 class Database:
     """Opens ``path`` when made, inside a running loop; ``migrate`` brings its tables to this version.
 
-    `close` ends after all queued work. Raises `WrongPlace` for a file that another process has, or that is
-    on a network share.
+    `close` ends after all queued work. Raises `WrongPlace` for a file on a network share; and, when it must
+    be ``alone``, `InUse` for one that another process has alone.
     """
 
-    def __init__(self, path: Path, migrate: Callable[[apsw.Connection], None]) -> None:
+    def __init__(
+        self, path: Path, migrate: Callable[[apsw.Connection], None], *, alone: bool = False
+    ) -> None:
         refuse_old_sqlite()
         path.parent.mkdir(parents=True, exist_ok=True)
         refuse_network_share(path)
         self._loop = asyncio.get_running_loop()
-        self._lock = Lock(path.with_name(f"{path.name}.lock"))
+        self._lock = Lock(path.with_name(f"{path.name}.lock")) if alone else Unlocked()
         try:
             self._connection = _prepared(connect(path), migrate)
         except BaseException:
@@ -196,7 +198,18 @@ def _fail(group: list[_Piece], cause: BaseException) -> None:
         piece.error.__cause__ = cause
 
 
+def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Connection:
+    connection = connect(path)
+    try:
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def connect(path: Path) -> apsw.Connection:
+    path.touch(mode=0o600)  # what people said is nobody else's to read; SQLite's other files take it over
     return _prepared(apsw.Connection(str(path)), _set_up)
 
 
@@ -215,6 +228,15 @@ def _prepared(connection: apsw.Connection, prepare: Callable[[apsw.Connection], 
         connection.close()
         raise
     return connection
+
+
+def tables(schema: str) -> Callable[[apsw.Connection], None]:
+    """For a file whose tables have never changed: they are made when they are not there."""
+
+    def make(db: apsw.Connection) -> None:
+        db.execute(schema)
+
+    return make
 
 
 def refuse_old_sqlite() -> None:

@@ -20,8 +20,12 @@ class WrongPlace(Exception):
     """The file cannot be kept safely where it is. The message says why."""
 
 
+class InUse(WrongPlace):
+    """Another process has the file open."""
+
+
 class Lock:
-    """Held by one process as long as it lives; raises `WrongPlace` when another has it."""
+    """Held by one process as long as it lives; raises `InUse` when another has it."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
@@ -29,10 +33,17 @@ class Lock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             self._file.close()
-            raise WrongPlace(f"another process has {path.stem} open: one file, one process") from exc
+            raise InUse(f"another process has {path.stem} open: one file, one process") from exc
 
     def release(self) -> None:
         self._file.close()
+
+
+class Unlocked:
+    """In the place of a `Lock`, for a file that several may have."""
+
+    def release(self) -> None:
+        return
 
 
 def refuse_network_share(path: Path, mounts: Path = Path("/proc/self/mounts")) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from broker.edge.settings import BaseUrl, SharedSettings
 
@@ -14,11 +15,11 @@ SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 
 
-def database_url(url: SecretStr) -> SecretStr:
+def outbox_url(url: SecretStr) -> SecretStr:
     """An address of either engine; what is wrong with one is said without quoting it."""
     address = url.get_secret_value()
     if address.startswith(POSTGRES):
-        if importlib.util.find_spec("psycopg") is None:
+        if find_spec("psycopg") is None:
             raise ValueError("PostgreSQL needs the extra: pip install 'voicelive[postgres]'")
         if not _is_readable(address):
             raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE, special characters as %XX")
@@ -41,16 +42,46 @@ def _is_readable(address: str) -> bool:
     return True
 
 
+def installed(backend: str) -> str:
+    if backend == "zep-cloud" and find_spec("zep_cloud") is None:
+        raise ValueError("zep-cloud needs the extra of that name: pip install voicelive[zep-cloud]")
+    return backend
+
+
+def zep_root(url: str) -> str:
+    """The address without the path that the SDK adds."""
+    return re.sub(r"/api/v\d+$", "", url)
+
+
 class Settings(SharedSettings):
     """Enrichment's settings; each is the environment variable of the same name in capitals."""
 
     data_dir: Path = Path(".data")
-    database_url: Annotated[SecretStr, AfterValidator(database_url)] | None = None
-    memory_backend: Literal["embedded"] = "embedded"
+    database_url: Annotated[SecretStr, AfterValidator(outbox_url)] | None = None
+    memory_backend: Annotated[Literal["embedded", "zep", "zep-cloud"], AfterValidator(installed)] = "embedded"
+    zep_api_url: Annotated[BaseUrl, AfterValidator(zep_root)] | None = None
+    zep_api_key: SecretStr | None = None
     grant_jwks_url: BaseUrl | None = None
     recall_turns: int = Field(12, ge=0, le=50)
     data_retention_days: int = Field(90, ge=1, le=3_650)
     outbox_ballast_mb: int = Field(64, ge=0, le=4_096)
+
+    @field_validator("zep_api_url")
+    @classmethod
+    def _address_of_our_own_zep(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and info.data.get("memory_backend") == "zep":
+            raise ValueError("required with MEMORY_BACKEND=zep")
+        return value
+
+    @field_validator("zep_api_key")
+    @classmethod
+    def _key_to_zep(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        backend = info.data.get("memory_backend")
+        if backend in {"zep", "zep-cloud"} and value is None:
+            raise ValueError(f"required with MEMORY_BACKEND={backend}")
+        if value is not None and not _is_one_word(value.get_secret_value()):
+            raise ValueError("must be one word of visible ASCII: it is sent in a header")
+        return value
 
     @property
     def outbox_engine(self) -> Literal["sqlite", "postgres"]:
@@ -67,3 +98,11 @@ class Settings(SharedSettings):
     @property
     def memory_path(self) -> Path:
         return self.data_dir / "memory.db"
+
+    @property
+    def addresses_path(self) -> Path:
+        return self.data_dir / "addresses.db"
+
+
+def _is_one_word(text: str) -> bool:
+    return re.fullmatch(r"[!-~]+", text) is not None

@@ -54,7 +54,7 @@ def test_only_settings_read_the_environment(path):
 def test_only_the_composition_roots_open_http_clients(path):
     opened = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
     # upstream.py makes the broker's one kind of session; a root opens it, and closes it.
-    if path.name not in {"app.py", "upstream.py"}:
+    if path.name not in {"app.py", "wiring.py", "upstream.py"}:
         assert not opened & {
             "httpx.AsyncClient",
             "httpx.Client",
@@ -69,6 +69,12 @@ def test_only_strategies_know_azure_s_mint_urls(path):
     if path != Path("broker/minting/strategies.py"):
         literals = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
         assert not any(isinstance(value, str) and "/client_secrets" in value for value in literals)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_only_the_memories_in_zep_know_its_sdks(path):
+    if not re.fullmatch(r"enrichment/memory/zep\w*\.py", str(path)):
+        assert not [name for name in imports(path) if name.split(".")[0] in {"zep_python", "zep_cloud"}]
 
 
 # What may be called when a module is imported: it makes values that nobody can change, names, or types.

@@ -6,6 +6,7 @@ import argparse
 import gc
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -25,12 +26,26 @@ Settings = TypeVar("Settings", bound=SharedSettings)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something else that a service can be told to do. ``run`` gives the exit code."""
+    """Something else that a service can be told to do.
+
+    ``run`` gives the exit code; ``ending`` stands at the end of its help.
+    """
 
     name: str
     about: str
     options: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
+    ending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Commands about one thing, under one word."""
+
+    name: str
+    about: str
+    commands: Sequence[Command]
+    ending: str = ""
 
 
 def command_line(
@@ -39,7 +54,7 @@ def command_line(
     port: int,
     read: Callable[[], Settings],
     create_app: Callable[[Settings], ASGIApp],
-    further: Sequence[Command] = (),
+    further: Sequence[Command | Commands] = (),
 ) -> None:
     """``python -m PACKAGE serve [--host …] [--port …]``, or one of the further commands."""
     parser = argparse.ArgumentParser(prog=f"python -m {package}", description=about)
@@ -47,16 +62,31 @@ def command_line(
     command = commands.add_parser("serve", help="answer HTTP until SIGTERM; settings are in the environment")
     command.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     command.add_argument("--port", type=int, default=port, help="port to listen on (%(default)s)")
-    for each in further:
-        other = commands.add_parser(each.name, help=each.about, description=each.about)
-        each.options(other)
-        other.set_defaults(run=each.run)
+    _offer(commands, further)
     arguments = parser.parse_args()
     if "run" in arguments:
         sys.exit(arguments.run(arguments))
     settings = settings_or_exit(package, read)
     configure_logging(settings.log_level)
     serve(create_app(settings), host=arguments.host, port=arguments.port)
+
+
+def _offer(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], further: Sequence[Command | Commands]
+) -> None:
+    for each in further:
+        parser = commands.add_parser(
+            each.name,
+            help=each.about,
+            description=textwrap.fill(each.about, 78),
+            epilog=each.ending,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if isinstance(each, Commands):
+            _offer(parser.add_subparsers(dest=f"{each.name}_command", required=True), each.commands)
+        else:
+            each.options(parser)
+            parser.set_defaults(run=each.run)
 
 
 def settings_or_exit(service: str, read: Callable[[], Settings], code: int = EXIT_CONFIG) -> Settings:

@@ -36,7 +36,7 @@ def configure_logging(level: str) -> None:
     root = logging.StreamHandler(sys.stderr)
     root.setFormatter(line)
     logging.basicConfig(handlers=[root], level=level.upper(), force=True)
-    for chatty in ("httpx", "httpcore", "azure", "uvicorn.access", "aiohttp"):
+    for chatty in ("httpx", "httpcore", "azure", "uvicorn.access", "aiohttp", "psycopg"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from enrichment.database import Database, Result, Work
+from enrichment.database import Database, Result, Work, tables
 from enrichment.memory.port import Episode, Episodes, Forgotten, Found, Match, Recalled, Unreachable
 from enrichment.outbox.port import StorageFailed
 from enrichment.turn_rows import COLUMNS, DEFINITIONS, Row, turn_of, values
@@ -77,7 +77,7 @@ class EmbeddedMemory:
     name = "embedded"
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, _migrate)
+        self._database = Database(path, tables(SCHEMA))
         self._now = now
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
@@ -152,10 +152,6 @@ class EmbeddedMemory:
 
     async def close(self) -> None:
         await self._database.close()
-
-
-def _migrate(db: apsw.Connection) -> None:
-    db.execute(SCHEMA)
 
 
 def match_any(text: str) -> str:

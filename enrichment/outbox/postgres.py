@@ -64,7 +64,7 @@ class PostgresOutbox:
         return lease, found if isinstance(found, Claim) else None
 
     async def delivered(self, claim: Claim) -> bool:
-        return await self._connections.run(lambda db: claims.delivered(db, claim, self._now()))
+        return await self._connections.run_alone(lambda db: claims.delivered(db, claim, self._now()))
 
     async def postpone(self, claim: Claim, *, delay_s: float, reason: str) -> None:
         await self._connections.run(

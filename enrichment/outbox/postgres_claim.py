@@ -37,17 +37,8 @@ GIVE_UP = """
 UPDATE outbox_session SET leased_until = 0, due_at = %s, held_back = true WHERE session_id = %s
 """
 HOLDER = "SELECT person, lease FROM outbox_session WHERE session_id = %s FOR UPDATE"
-DELIVERED = """
-UPDATE outbox_turn SET state = 'delivered', text = NULL
-WHERE session_id = %s AND turn_id = ANY(%s::text[]) AND state = 'pending'
-"""
-SETTLE = f"""
-WITH clock AS (SELECT {NOW} AS now)
-UPDATE outbox_session SET attempts = 0, last_error = %(error)s, leased_until = 0,
-    due_at = CASE WHEN EXISTS (
-        SELECT FROM outbox_turn WHERE session_id = %(session_id)s AND state = 'pending') THEN now END
-FROM clock WHERE session_id = %(session_id)s
-"""
+DELIVERED = "SELECT outbox_delivered(%s, %s, %s, %s::text[], %s)"
+SETTLE = "SELECT outbox_settle(%s, %s, %s)"
 POSTPONE = f"""
 WITH clock AS (SELECT {NOW} AS now)
 UPDATE outbox_session SET attempts = attempts + 1, last_error = %(error)s, leased_until = 0,
@@ -106,15 +97,14 @@ async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None
 
 
 async def delivered(connection: Connection, claim: Claim, now: float | None) -> bool:
-    """False when the session is gone, or somebody else's: what was remembered must be forgotten."""
-    holder = await _holder(connection, claim.session_id)
-    if holder is None or holder[0] != claim.person:
-        return False
-    if holder[1] == claim.lease:
-        ids = [turn.turn_id for turn in claim.turns]
-        await connection.execute(DELIVERED, (claim.session_id, ids))
-        await _settle(connection, claim, now, None)
-    return True
+    """False when the session is gone, or somebody else's: what was remembered must be forgotten.
+
+    One statement, which is a transaction if the caller has none.
+    """
+    ids = [turn.turn_id for turn in claim.turns]
+    about = (claim.session_id, claim.person, claim.lease, ids, now)
+    row = await (await connection.execute(DELIVERED, about)).fetchone()
+    return bool(row and row[0])
 
 
 async def postpone(
@@ -127,13 +117,9 @@ async def postpone(
 
 async def park(connection: Connection, claim: Claim, now: float | None, turn_id: str, reason: str) -> None:
     if await _is_held(connection, claim):
-        await connection.execute(PARK, (storable(reason), claim.session_id, turn_id))
-        await _settle(connection, claim, now, reason)
-
-
-async def _settle(connection: Connection, claim: Claim, now: float | None, error: str | None) -> None:
-    about = {"session_id": claim.session_id, "error": error and storable(error), "now": now}
-    await connection.execute(SETTLE, about)
+        reason = storable(reason)
+        await connection.execute(PARK, (reason, claim.session_id, turn_id))
+        await connection.execute(SETTLE, (claim.session_id, reason, now))
 
 
 async def _is_held(connection: Connection, claim: Claim) -> bool:

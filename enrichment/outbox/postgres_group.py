@@ -7,6 +7,7 @@ nor behind too many others.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from enrichment.turns import Turn
 GROUP_POSTS = 256
 GROUP_TURNS = 1_000
 MOST_QUEUED = 2_000
+SLOW_COMMIT_S = 0.5  # after one like that nobody queues behind another
 CLOSE_S = 10.0
 
 log = structlog.get_logger(__name__)
@@ -49,6 +51,7 @@ class GroupWriter:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._queue: asyncio.Queue[Post | None] = asyncio.Queue()
+        self._commit_s = 0.0
         self._task = asyncio.create_task(self._serve(), name="outbox writer")
         self._task.add_done_callback(self._ended)
 
@@ -58,6 +61,8 @@ class GroupWriter:
         """What became of the turns, once they are durable."""
         if not self.is_serving() or self._queue.qsize() >= MOST_QUEUED:
             raise StorageFailed("too much is queued, or nobody is left to do it")
+        if self._commit_s > SLOW_COMMIT_S and not self._queue.empty():
+            raise StorageFailed("the database is slow")
         answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(Post(person, session_id, turns, granted_at, answer))
         try:
@@ -79,9 +84,11 @@ class GroupWriter:
         stopping = False
         while not stopping:
             group, stopping = await self._next_group()
+            began = time.monotonic()
             try:
                 _settle(group, await self._outcomes(group))
             finally:  # whatever it was: nobody is left waiting, nor told that something was kept
+                self._commit_s = time.monotonic() - began
                 _settle(group, [StorageFailed("ended meanwhile") for _ in group])
 
     async def _next_group(self) -> tuple[list[Post], bool]:

@@ -68,6 +68,32 @@ CREATE TABLE outbox_erasure (
     not_before float8 NOT NULL,
     PRIMARY KEY (session_id, person)
 );
+-- Settling is a function because it needs several statements, the later ones seeing what was committed until
+-- the lock of the first was had, and every delivery does it: one round trip instead of five.
+CREATE FUNCTION outbox_settle(of_session text, error text, given_now float8) RETURNS void LANGUAGE sql AS $$
+    UPDATE outbox_session SET attempts = 0, last_error = error, leased_until = 0, due_at = CASE
+        WHEN EXISTS (SELECT FROM outbox_turn WHERE session_id = of_session AND state = 'pending')
+        THEN coalesce(given_now, extract(epoch FROM clock_timestamp())::float8) END
+    WHERE session_id = of_session
+$$;
+CREATE FUNCTION outbox_delivered(
+    of_session text, of_person text, of_lease bigint, turn_ids text[], given_now float8
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    holder record;
+BEGIN
+    SELECT person, lease INTO holder FROM outbox_session WHERE session_id = of_session FOR UPDATE;
+    IF NOT FOUND OR holder.person IS DISTINCT FROM of_person THEN
+        RETURN false;
+    END IF;
+    IF holder.lease = of_lease THEN
+        UPDATE outbox_turn SET state = 'delivered', text = NULL
+        WHERE session_id = of_session AND turn_id = ANY (turn_ids) AND state = 'pending';
+        PERFORM outbox_settle(of_session, NULL, given_now);
+    END IF;
+    RETURN true;
+END
+$$;
 """
 MIGRATIONS = (FIRST,)
 
@@ -77,7 +103,7 @@ CREATE TABLE outbox_schema (version integer PRIMARY KEY, applied_at timestamptz 
 """
 
 
-class SchemaTooNew(Exception):
+class SchemaTooNew(RuntimeError):
     """A newer release has been at this database: an older one would not understand what it finds."""
 
 

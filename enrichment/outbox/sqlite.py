@@ -59,7 +59,7 @@ class SqliteOutbox:
     """An `Outbox` in ``path``. ``now`` gives Unix seconds."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, ballast_bytes: int = 0) -> None:
-        self._database = Database(path, migrate)
+        self._database = Database(path, migrate, alone=True)
         self._now = now
         self.room = Room(path, ballast_bytes)
         self.room.keep_ballast()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import apsw
 
@@ -24,6 +25,7 @@ INSERT INTO erasure (person, session_id, not_before) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET not_before = max(not_before, excluded.not_before)
 """
 ORDERS = "SELECT person, nullif(session_id, ''), not_before FROM erasure ORDER BY not_before"
+NOT_BEFORE = "SELECT not_before FROM erasure WHERE person = ? AND session_id = ?"
 CONFIRM = "DELETE FROM erasure WHERE person = ? AND session_id = ?"
 IDLE = "SELECT person, session_id FROM session WHERE written_at < ? ORDER BY written_at LIMIT ?"
 IS_IDLE = "SELECT 1 FROM session WHERE person = ? AND session_id = ? AND written_at < ?"
@@ -36,8 +38,8 @@ def session(db: apsw.Connection, person: str, session_id: str, now: float) -> Em
     if owner not in (None, person):
         raise ForeignSession(session_id)
     emptied = _bury(db, person, session_id, now)
-    db.execute(ORDER, (person, session_id, emptied.leased_until))
-    return emptied
+    not_before = _order(db, person, session_id, emptied.leased_until)
+    return replace(emptied, leased_until=not_before if not_before > now else 0.0)
 
 
 def person(db: apsw.Connection, who: str, now: float) -> Emptied:
@@ -45,10 +47,17 @@ def person(db: apsw.Connection, who: str, now: float) -> Emptied:
     sessions_of: list[Row] = db.execute(SESSIONS, (who,)).fetchall()
     buried = [_bury(db, who, row[0], now) for row in sessions_of]
     db.execute(BURY, (person_key(who), hashed(who), now))
-    leased_until = max((each.leased_until for each in buried), default=0.0)
-    db.execute(ORDER, (who, "", leased_until))
+    not_before = _order(db, who, "", max((each.leased_until for each in buried), default=0.0))
+    leased_until = not_before if not_before > now else 0.0
     sessions, turns = sum(each.sessions for each in buried), sum(each.turns for each in buried)
     return Emptied(sessions, turns, leased_until)
+
+
+def _order(db: apsw.Connection, who: str, session_id: str, leased_until: float) -> float:
+    """From when on memory may confirm it; an order that stood before may know of a later lease."""
+    db.execute(ORDER, (who, session_id, leased_until))
+    rows: list[Row] = db.execute(NOT_BEFORE, (who, session_id)).fetchall()
+    return float(rows[0][0])
 
 
 def orders(db: apsw.Connection) -> Sequence[Order]:

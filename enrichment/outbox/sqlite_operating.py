@@ -25,7 +25,10 @@ REPLAY = """
 UPDATE turn SET state = 'pending', reason = NULL
 WHERE session_id = ? AND state = 'parked' AND text IS NOT NULL
 """
-DUE = "UPDATE session SET due_at = coalesce(due_at, ?), attempts = 0 WHERE session_id = ?"
+DUE = """
+UPDATE session SET due_at = coalesce(due_at, :now), attempts = 0 WHERE session_id = :session_id
+AND EXISTS (SELECT 1 FROM turn WHERE turn.session_id = :session_id AND state = 'pending')
+"""
 DROP = """
 UPDATE turn SET state = 'delivered', text = NULL, reason = ?
 WHERE session_id = ? AND turn_id = ? AND state = 'parked'
@@ -44,8 +47,7 @@ def entries(db: apsw.Connection, session_id: str) -> Sequence[Entry]:
 def replay(db: apsw.Connection, session_id: str, now: float) -> int:
     db.execute(REPLAY, (session_id,))
     count = db.changes()
-    if count:
-        db.execute(DUE, (now, session_id))
+    db.execute(DUE, {"now": now, "session_id": session_id})
     return count
 
 

@@ -93,3 +93,12 @@ def test_no_ballast_is_taken_from_the_last_room(tmp_path, monkeypatch):
     room = Room(tmp_path / "outbox.db", ballast_bytes=1024 * 1024)
     room.keep_ballast()
     assert [*tmp_path.iterdir()] == []
+
+
+async def test_nobody_else_on_the_machine_may_read_the_files(tmp_path, outbox):
+    await outbox.accept("p", "s", [turn("a")])
+    files = [
+        path for path in tmp_path.iterdir() if path.name.startswith("outbox.db") and path.suffix != ".lock"
+    ]
+    assert len(files) == 3
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}

@@ -97,6 +97,17 @@ async def test_an_erasure_is_only_complete_when_no_lease_can_be_alive_any_more(o
     assert (memory.ids("s"), await outbox.orders()) == ([], [])
 
 
+async def test_asking_again_does_not_make_an_erasure_complete_before_the_lease_has_ended(outbox, clock):
+    await outbox.accept("p", "s", [turn("a")])
+    await outbox.claim()
+    subject = erasure(outbox, FakeMemory(), clock)
+    certificates = [await subject.session("p", "s"), await subject.session("p", "s")]
+    assert [each.memory for each in certificates] == [None, None]
+    assert len(await outbox.orders()) == 1
+    clock.pass_s(LEASE_S)
+    assert (await subject.session("p", "s")).memory is not None
+
+
 @pytest.mark.parametrize("refusal", [Unreachable("down"), ForgottenLater()])
 async def test_a_memory_that_is_down_forgets_when_it_is_back(outbox, clock, refusal):
     memory = Forgetful(refusal)

@@ -10,7 +10,7 @@ import traceback
 import psycopg
 import pytest
 
-from enrichment.outbox import postgres_group
+from enrichment.outbox import postgres_connections, postgres_group
 from enrichment.outbox.port import LEASE_S, Erased, StorageFailed
 from enrichment.outbox.postgres import PostgresOutbox
 from enrichment.outbox.postgres_connections import NotDurable
@@ -237,6 +237,20 @@ async def test_behind_too_many_others_nobody_waits(outbox, elsewhere, monkeypatc
     assert (await outbox.depth()).pending == 4
 
 
+async def test_after_a_slow_commit_nobody_queues_behind_another(outbox, elsewhere, monkeypatch):
+    monkeypatch.setattr(postgres_group, "SLOW_COMMIT_S", 0.0)
+    await outbox.accept("p", "s", [turn("a")])
+    elsewhere.execute("LOCK TABLE outbox_session")
+    first = asyncio.create_task(outbox.accept("p", "s", [turn("first")]))
+    await until(lambda: _is_waiting_for_a_lock(elsewhere))
+    second = asyncio.create_task(outbox.accept("p", "s", [turn("second")]))
+    await asyncio.sleep(0)
+    with pytest.raises(StorageFailed, match="slow"):
+        await outbox.accept("p", "s", [turn("third")])
+    elsewhere.rollback()
+    await asyncio.gather(first, second)
+
+
 async def _is_waiting_for_a_lock(connection):
     return connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]
 
@@ -345,15 +359,17 @@ async def test_nothing_acknowledged_is_lost_when_the_server_stops_and_starts(own
     outbox = PostgresOutbox(own_server.url())
     await outbox.open()
     acknowledged: list[str] = []
-    enough, refused = asyncio.Event(), asyncio.Event()
+    enough, stopping, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def post(session_id):
         for number in range(100_000):
             try:
                 await outbox.accept("p", session_id, [turn(f"{session_id}-{number}")])
             except StorageFailed:
-                refused.set()
-                return
+                if stopping.is_set():
+                    refused.set()
+                    return
+                continue
             acknowledged.append(f"{session_id}-{number}")
             if len(acknowledged) == 500:
                 enough.set()
@@ -361,6 +377,7 @@ async def test_nothing_acknowledged_is_lost_when_the_server_stops_and_starts(own
     posting = [asyncio.create_task(post(f"s{number}")) for number in range(8)]
     async with asyncio.timeout(60):
         await enough.wait()
+        stopping.set()
         await asyncio.to_thread(own_server.stop, mode)
         await asyncio.gather(*posting)
         assert refused.is_set()
@@ -376,6 +393,7 @@ async def test_nothing_acknowledged_is_lost_when_the_server_stops_and_starts(own
 async def test_while_the_server_is_away_everything_fails_in_time_and_then_works_again(
     own_server, monkeypatch
 ):
+    monkeypatch.setattr(postgres_connections, "RUN_S", 1.0)  # for a connection
     outbox = PostgresOutbox(own_server.url())
     await outbox.open()
     woken = asyncio.Queue()

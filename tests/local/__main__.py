@@ -37,7 +37,8 @@ def plan() -> Plan:
 
 def announce(stack: Stack) -> None:
     azure = "a simulated Azure: no account needed" if stack.plan.is_simulated else ""
-    notes = {"simulator": azure, "broker": "the page and the tokens", "enrichment": f"memory in {DATA}/"}
+    memory = f"{DATA}/" if stack.plan.memory_backend == "embedded" else stack.plan.memory_backend
+    notes = {"simulator": azure, "broker": "the page and the tokens", "enrichment": f"memory in {memory}"}
     print(f"\n  Open {stack['broker'].url}\n")
     for running in stack.running:
         print(f"    {running.service.name:<12}{running.url}  {notes[running.service.name]}")

@@ -18,6 +18,7 @@ SIMULATOR_KEY = "simulator-key"
 class Plan:
     """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment.
 
+    With ``ZEP_API_URL`` among them memory is Zep, unless ``MEMORY_BACKEND`` says another.
     ``more_pages`` are ports of further brokers, whose pages enrichment must let in too.
     """
 
@@ -31,6 +32,11 @@ class Plan:
     @property
     def is_simulated(self) -> bool:
         return not self.settings.get("AZURE_VOICELIVE_ENDPOINT")
+
+    @property
+    def memory_backend(self) -> str:
+        given = self.settings.get("MEMORY_BACKEND")
+        return given or ("zep" if self.settings.get("ZEP_API_URL") else "embedded")
 
     def services(self) -> list[Command]:
         simulator = [self._simulator()] if self.is_simulated else []
@@ -60,6 +66,7 @@ class Plan:
             **self._common(),
             "DATA_DIR": str(self.data),
             "GRANT_JWKS_URL": f"http://127.0.0.1:{self.broker_port}/.well-known/jwks.json",
+            "MEMORY_BACKEND": self.memory_backend,
             **self.settings,
         }
         port = self.enrichment_port

@@ -1,0 +1,1 @@
+"""What operators look at and mend, from a shell beside the service."""
