@@ -64,6 +64,10 @@ bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hou
 chaos: $(INSTALLED) ## Kill, cut, fill, freeze and shuffle under load: no acknowledged turn may be lost (20 minutes; one with ARGS=--short)
 	@$(PY) -m tests.chaos $(ARGS)
 
+.PHONY: bench-enrich
+bench-enrich: $(INSTALLED) ## Measure accepting, delivering and reading back, beside the bare engine (10 minutes; two with ARGS=--short)
+	@$(PY) -m tests.bench.enrich $(ARGS)
+
 .PHONY: lock
 lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock
 	@$(PY) -m pip install --quiet uv

@@ -80,7 +80,6 @@ def databases(plan: Plan) -> Iterator[Callable[[str], str] | None]:
         yield None
         return
     with server(synced=True) as running:
-
         yield lambda scenario: empty_database(running, scenario)
 
 

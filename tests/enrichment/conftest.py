@@ -5,13 +5,12 @@ from __future__ import annotations
 import uuid
 from contextlib import AsyncExitStack
 
-import psycopg
 import pytest
 
 from enrichment.outbox.postgres import PostgresOutbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from tests.clocks import Clock
-from tests.enrichment.postgres import server
+from tests.enrichment.postgres import empty_database, server
 from tests.enrichment.service import JWKS, SIGNER, service
 
 
@@ -54,10 +53,7 @@ def postgres():
 @pytest.fixture
 def database(postgres):
     """The address of an empty database, which is a schema here: that takes milliseconds."""
-    schema = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-    return postgres.url(schema)
+    return empty_database(postgres, f"test_{uuid.uuid4().hex}")
 
 
 @pytest.fixture

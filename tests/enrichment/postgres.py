@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
+
+import psycopg
+from psycopg.sql import SQL, Identifier
 
 DEBIAN = Path("/usr/lib/postgresql")
 NEEDED = ("initdb", "pg_ctl", "postgres")
@@ -125,6 +129,14 @@ def server(*, synced: bool) -> Iterator[Server]:
                 made.stop("immediate")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def empty_database(running: Server, name: str) -> str:
+    """The address of a new one, which is a schema: that takes milliseconds."""
+    schema = re.sub(r"\W", "_", name)
+    with psycopg.connect(running.url(), autocommit=True) as connection:
+        connection.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+    return running.url(schema)
 
 
 def _somebody() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import platform
 import sys
@@ -17,7 +16,7 @@ import apsw
 import uvloop
 
 from tests.bench.enrich.bars import bars_of, rows_of
-from tests.bench.enrich.rounds import FEW, FULL, MANY, SHORT, Figures, Size, measure
+from tests.bench.enrich.rounds import FEW, FULL, SHORT, Figures, Size, measure
 from tests.bench.enrich.stage import Broken, keys, places
 from tests.bench.report import finish
 from tests.enrichment.postgres import empty_database, server
@@ -71,9 +70,9 @@ def say(progress: str) -> None:
 
 def report(plan: Plan, seen: Sequence[Figures], load: str) -> int:
     method = (
-        f"{plan.size.rounds} rounds, {plan.size.seconds:g} s a cell ({plan.size.open_seconds:g} s at a rate), all"
-        f" cells in turns; each figure is of the best round. {os.cpu_count()} cores for the service and those"
-        f" who post, load average {load} before, {load_average()} after."
+        f"{plan.size.rounds} rounds, {plan.size.seconds:g} s a cell ({plan.size.open_seconds:g} s at a rate),"
+        f" all cells in turns; each figure is of the best round. {os.cpu_count()} cores for the service and"
+        f" those who post, load average {load} before, {load_average()} after."
     )
     print(method, end="\n\n")
     details = {
@@ -83,7 +82,7 @@ def report(plan: Plan, seen: Sequence[Figures], load: str) -> int:
         "size": asdict(plan.size),
         "rounds": {figures.engine: figures.cells for figures in seen},
     }
-    names = (FEW, MANY, f"bare: {FEW}", f"bare: {MANY}", "delivery")
+    names = (FEW, f"engine alone: {FEW}", f"HTTP alone: {FEW}", "delivery")
     plot = {f"{figures.engine}: {name}": figures.rate(name) for figures in seen for name in names}
     rows = [row for figures in seen for row in rows_of(figures)]
     bars = [bar for figures in seen for bar in bars_of(figures)]

@@ -19,7 +19,7 @@ CONTEXTS = ("context, cold", "context, warm", "context, session goes on")
 
 def bars_of(figures: Figures) -> list[Bar]:
     most = max(figures.rate(FEW), figures.rate(MANY))
-    share = max(figures.rate(name) / figures.rate(f"bare: {name}") for name in (FEW, MANY))
+    share = max(figures.rate(name) / figures.rate(f"engine alone: {name}") for name in (FEW, MANY))
     seen = figures.rate(AT_RATE)
     p99_ms, episode_ms = figures.ms(AT_RATE, 99), figures.ms("episode of 1000 turns", 95)
     bars = [

@@ -1,4 +1,4 @@
-"""The engine alone, in a process of its own: ``python -m tests.bench.enrich.engine ORDER``, settings as usual.
+"""The engine alone, in a process of its own: ``python -m tests.bench.enrich.engine ORDER``.
 
 ``bare`` posts the rows that pages post, as many at a time, without HTTP; ``fill`` leaves turns to deliver;
 ``remember`` leaves turns in the embedded memory.
@@ -29,7 +29,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("order", choices=["bare", "fill", "remember"])
     parser.add_argument("--name", required=True, help="of the sessions, so that none is posted twice")
-    parser.add_argument("--at-once", type=int, default=SIDE_BY_SIDE)
+    parser.add_argument("--connections", type=int, default=SIDE_BY_SIDE)
     parser.add_argument("--per-post", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--turns", type=int, default=0)
@@ -55,7 +55,7 @@ async def bare(outbox: Outbox, given: argparse.Namespace) -> dict[str, float]:
                 await outbox.accept(f"person-{number % given.people}", f"{given.name}-{number}", turns)
                 kept += len(turns)
 
-    await asyncio.gather(*(speak() for _ in range(given.at_once)))
+    await asyncio.gather(*(speak() for _ in range(given.connections)))
     return {"turns": kept, "seconds": time.perf_counter() - began}
 
 
@@ -68,7 +68,7 @@ async def fill(outbox: Outbox, given: argparse.Namespace) -> dict[str, float]:
             for turns in page.posts(TURNS, given.each):
                 await outbox.accept(page.person, page.session_id, turns)
 
-    await asyncio.gather(*(speak() for _ in range(given.at_once)))
+    await asyncio.gather(*(speak() for _ in range(given.connections)))
     return {"turns": given.turns}
 
 
@@ -82,7 +82,7 @@ async def remember(settings: Settings, given: argparse.Namespace) -> dict[str, f
                 await memory.remember(page.person, page.session_id, turns)
 
     began = time.perf_counter()
-    await asyncio.gather(*(speak() for _ in range(given.at_once)))
+    await asyncio.gather(*(speak() for _ in range(given.connections)))
     await memory.close()
     return {"turns": given.turns, "seconds": time.perf_counter() - began}
 

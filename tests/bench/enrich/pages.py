@@ -59,7 +59,9 @@ class Page:
 def sentences() -> list[bytes]:
     """Made-up words, each as often as words of its rank are, the short ones first."""
     rng = random.Random("sentences")
-    words = ["".join(letters) for length in (2, 3) for letters in itertools.product("aeioklmnrst", repeat=length)]
+    words = [
+        "".join(letters) for length in (2, 3) for letters in itertools.product("aeioklmnrst", repeat=length)
+    ]
     words += ["".join(rng.choices("aeioklmnrst", k=rng.randint(5, 9))) for _ in range(WORDS - len(words))]
     weights = [1 / (place + 1) for place in range(WORDS)]
     return [" ".join(rng.choices(words, weights, k=SENTENCE)).encode() for _ in range(SENTENCES)]

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from tests.bench.enrich.pages import pages
-from tests.bench.enrich.stage import KEYS, Broken, Place, engine, served
+from tests.bench.enrich.stage import KEYS, Broken, Place, engine, floor, served
 
 RATE = 1_000  # turns/s of the open loop
 PAIR = 2  # turns of a post, as a page sends them: what was said and what was answered
@@ -75,7 +75,7 @@ async def measure(place: Callable[[str], Place], figures: Figures, say: Callable
 async def _accepting(
     here: Place, bare: Place, figures: Figures, number: int, say: Callable[[str], None]
 ) -> None:
-    """One round: each cell with the backlog of the one before it delivered, and the engine alone beside it."""
+    """One round: each cell after the backlog of the one before it; beside it the engine alone."""
     size = figures.size
     async with served(here) as service:
         for name, wish in _cells(size).items():
@@ -83,8 +83,7 @@ async def _accepting(
             figures.add(name, await service.ask(name=f"{name}-{number}".translate(PLAIN), **wish))
             await service.drained()
             if "rate" not in wish:
-                told = await engine(bare, "bare", name=f"{name}-{number}".translate(PLAIN), **wish)
-                figures.add(f"bare: {name}", told)
+                await _beside(bare, figures, name, f"{name}-{number}".translate(PLAIN), wish)
     say(f"round {number + 1} of {size.rounds}: delivery")
     await engine(here, "fill", name=f"fill-{number}", turns=size.backlog)
     async with served(here) as service:
@@ -101,6 +100,13 @@ def _cells(size: Size) -> dict[str, dict[str, Any]]:
         AT_RATE: {"rate": RATE / PAIR, "per_post": PAIR, **open_loop},
         "1000 turns/s, 1 turn": {"rate": RATE, "per_post": 1, **open_loop},
     }
+
+
+async def _beside(bare: Place, figures: Figures, name: str, label: str, wish: dict[str, Any]) -> None:
+    """The same posts without HTTP, and HTTP without the posts being kept."""
+    figures.add(f"engine alone: {name}", await engine(bare, "bare", name=label, **wish))
+    async with floor(bare) as nothing:
+        figures.add(f"HTTP alone: {name}", await nothing.ask(name=label, **wish))
 
 
 async def _reading(here: Place, figures: Figures, say: Callable[[str], None]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import psutil
 
 from tests.bench.enrich.pages import signer_of
 from tests.bench.enrich.senders import Wish
-from tests.bench.faults.wire import Port
+from tests.bench.faults.wire import Asked, Port, Wire
 from tests.local.processes import ROOT, Command, Running, free_port, machine_environment, start
 
 KEYS = "bench"  # what the signing key is made of
@@ -47,9 +47,7 @@ class Place:
         }
 
 
-def places(
-    folder: Path, keys_url: str, database: Callable[[str], str] | None
-) -> Callable[[str], Place]:
+def places(folder: Path, keys_url: str, database: Callable[[str], str] | None) -> Callable[[str], Place]:
     """Gives a new place for each name; ``database`` makes an empty one for it."""
     return lambda name: Place(folder / name, keys_url, database(name) if database else None)
 
@@ -58,7 +56,11 @@ def places(
 async def keys() -> AsyncIterator[str]:
     """The address of the public half."""
     body = json.dumps(signer_of(KEYS).jwks()).encode()
-    port = Port(free_port(), lambda _asked, wire: wire.answer(200, body))
+
+    def show(_asked: Asked, wire: Wire) -> None:
+        wire.answer(200, body)
+
+    port = Port(free_port(), show)
     await port.open()
     try:
         yield f"http://127.0.0.1:{port.number}/jwks.json"
@@ -115,7 +117,7 @@ class Enrichment:
             return int(status["pending"])
 
     async def drained(self) -> float:
-        """Turns a second that went to memory, from the first look to the one that finds none; 0 when none did."""
+        """Turns a second that went to memory while somebody looked; 0 when none was left to go."""
         began, first = time.perf_counter(), await self.pending()
         waiting = first
         async with asyncio.timeout(DRAIN_S):
@@ -132,8 +134,21 @@ class Enrichment:
 @asynccontextmanager
 async def served(place: Place) -> AsyncIterator[Enrichment]:
     """The service, up; ended on leaving."""
+    async with _started("enrichment", ["enrichment", "serve"], place) as service:
+        yield service
+
+
+@asynccontextmanager
+async def floor(place: Place) -> AsyncIterator[Enrichment]:
+    """What answers as the service does and keeps nothing."""
+    async with _started("floor", ["tests.bench.enrich.floor"], place) as nothing:
+        yield nothing
+
+
+@asynccontextmanager
+async def _started(name: str, arguments: Sequence[str], place: Place) -> AsyncIterator[Enrichment]:
     port = free_port()
-    command = Command("enrichment", port, ["enrichment", "serve", "--port", str(port)], place.environment())
+    command = Command(name, port, [*arguments, "--port", str(port)], place.environment())
     running = await start(command, place.folder / "logs")
     try:
         await running.answers()
