@@ -15,7 +15,7 @@ SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
 
 
-def database_url(url: SecretStr) -> SecretStr:
+def outbox_url(url: SecretStr) -> SecretStr:
     """An address of either engine; what is wrong with one is said without quoting it."""
     address = url.get_secret_value()
     if address.startswith(POSTGRES):
@@ -57,7 +57,7 @@ class Settings(SharedSettings):
     """Enrichment's settings; each is the environment variable of the same name in capitals."""
 
     data_dir: Path = Path(".data")
-    database_url: Annotated[SecretStr, AfterValidator(database_url)] | None = None
+    database_url: Annotated[SecretStr, AfterValidator(outbox_url)] | None = None
     memory_backend: Annotated[Literal["embedded", "zep", "zep-cloud"], AfterValidator(installed)] = "embedded"
     zep_api_url: Annotated[BaseUrl, AfterValidator(zep_root)] | None = None
     zep_api_key: SecretStr | None = None

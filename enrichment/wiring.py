@@ -32,7 +32,10 @@ class Listening(Protocol):
 
 @asynccontextmanager
 async def outbox_of(settings: Settings, now: Callable[[], float] | None) -> AsyncIterator[Outbox]:
-    """The outbox that ``DATABASE_URL`` asks for, open. ``now``: see `create_app`."""
+    """The outbox that ``DATABASE_URL`` asks for, open.
+
+    ``now`` (Unix seconds) is a test's; without it this machine's clock counts, in PostgreSQL the database's.
+    """
     outbox = (
         await _postgres(settings, now) if settings.outbox_engine == "postgres" else _sqlite(settings, now)
     )

@@ -7,7 +7,7 @@ beside it; commands that change something have to wait until it is stopped.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import apsw
 
@@ -23,19 +23,21 @@ from enrichment.settings import Settings
 
 def is_embedded(settings: Settings) -> bool:
     """Whether the outbox is a file of this machine."""
-    return settings.database_url is None or settings.database_url.startswith("sqlite:")
+    return settings.outbox_engine == "sqlite"
 
 
 @asynccontextmanager
 async def open_outbox(settings: Settings) -> AsyncIterator[Outbox]:
     """To change it. The ballast stays as it is: an operator may just have given it up."""
-    with explained():
-        _require_file(settings)
-        outbox = SqliteOutbox(settings.outbox_path)
-    try:
+    async with AsyncExitStack() as opened:
+        with explained():
+            if is_embedded(settings):
+                _require_file(settings)
+                outbox: Outbox = SqliteOutbox(settings.outbox_path)
+                opened.push_async_callback(outbox.close)
+            else:
+                outbox = await opened.enter_async_context(wiring.outbox_of(settings, None))
         yield outbox
-    finally:
-        await outbox.close()
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ Connection = AsyncConnection[TupleRow]
 Result = TypeVar("Result")
 
 
-class NotDurable(Exception):
+class NotDurable(RuntimeError):
     """The database answers a COMMIT before it is on disk: nothing could be promised."""
 
 

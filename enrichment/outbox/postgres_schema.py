@@ -77,7 +77,7 @@ CREATE TABLE outbox_schema (version integer PRIMARY KEY, applied_at timestamptz 
 """
 
 
-class SchemaTooNew(Exception):
+class SchemaTooNew(RuntimeError):
     """A newer release has been at this database: an older one would not understand what it finds."""
 
 

@@ -133,11 +133,17 @@ def _somebody() -> str:
 
 
 def _readable(folder: Path, server_folder: Path) -> Path:
-    """The programs where that somebody can run them: those in a virtual environment of root are copied."""
-    if not folder.is_relative_to(Path(sys.prefix).resolve()) and not folder.is_relative_to(sys.prefix):
+    """The programs where that somebody can run them: pgserver's, in root's virtual environment, are copied.
+
+    With their libraries, which they look for beside the package.
+    """
+    if folder.parent.name != "pginstall":
         return folder
-    shutil.copytree(folder.parent, server_folder / "pginstall")
-    return server_folder / "pginstall/bin"
+    package = folder.parent.parent
+    shutil.copytree(folder.parent, server_folder / "pgserver/pginstall")
+    if (libraries := package.with_name("pgserver.libs")).exists():
+        shutil.copytree(libraries, server_folder / "pgserver.libs")
+    return server_folder / "pgserver/pginstall/bin"
 
 
 def install() -> None:

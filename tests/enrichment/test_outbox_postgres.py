@@ -10,7 +10,7 @@ import traceback
 import psycopg
 import pytest
 
-from enrichment.outbox import postgres_group
+from enrichment.outbox import postgres_connections, postgres_group
 from enrichment.outbox.port import LEASE_S, Erased, StorageFailed
 from enrichment.outbox.postgres import PostgresOutbox
 from enrichment.outbox.postgres_connections import NotDurable
@@ -376,6 +376,7 @@ async def test_nothing_acknowledged_is_lost_when_the_server_stops_and_starts(own
 async def test_while_the_server_is_away_everything_fails_in_time_and_then_works_again(
     own_server, monkeypatch
 ):
+    monkeypatch.setattr(postgres_connections, "RUN_S", 1.0)  # for a connection
     outbox = PostgresOutbox(own_server.url())
     await outbox.open()
     woken = asyncio.Queue()
