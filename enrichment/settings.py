@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,7 +19,7 @@ def outbox_url(url: SecretStr) -> SecretStr:
     """An address of either engine; what is wrong with one is said without quoting it."""
     address = url.get_secret_value()
     if address.startswith(POSTGRES):
-        if importlib.util.find_spec("psycopg") is None:
+        if find_spec("psycopg") is None:
             raise ValueError("PostgreSQL needs the extra: pip install 'voicelive[postgres]'")
         if not _is_readable(address):
             raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE, special characters as %XX")
@@ -43,7 +43,7 @@ def _is_readable(address: str) -> bool:
 
 
 def installed(backend: str) -> str:
-    if backend == "zep-cloud" and importlib.util.find_spec("zep_cloud") is None:
+    if backend == "zep-cloud" and find_spec("zep_cloud") is None:
         raise ValueError("zep-cloud needs the extra of that name: pip install voicelive[zep-cloud]")
     return backend
 
