@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
 import httpx
@@ -49,42 +49,15 @@ class Closing(Protocol):
 def create_app(
     settings: Settings,
     *,
-    memory: Callable[[Settings], Memory] | None = None,  # another than the settings choose
-    now: Callable[[], float] | None = None,  # a test's clock (Unix seconds); without it see `outbox_of`
+    memory: Callable[[Settings], Memory] | None = None,
+    now: Callable[[], float] | None = None,
 ) -> ASGIApp:
-    """The enrichment service. Opens nothing and reads nothing until its lifespan starts."""
-    clock = now or time.time
+    """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
 
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        async with (
-            httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
-            outbox_of(settings, now) as outbox,
-            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
-        ):
-            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
-            people = People(grants, _callers(settings))
-            reading = Reading(outbox, kept, settings.recall_turns)
-            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=clock)
-            erasure = Erasure(outbox, kept, reading.recent.forget, clock)
-            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, clock)
-            async with (
-                supervised("delivery", delivery.run()) as delivering,
-                supervised("sweep", sweep.run()),
-                supervised("listening", listening(outbox, delivery.wake)),
-            ):
-                yield {
-                    "people": people,
-                    "accepting": Accepting(outbox, delivery.wake),
-                    "reading": reading,
-                    "outbox": outbox,
-                    "memory": kept,
-                    "delivery": delivery,
-                    "delivering": delivering,
-                    "erasure": erasure,
-                    "now": clock,
-                }
-
+    ``memory`` opens another memory than the settings choose. ``now`` (Unix seconds) is for tests; without it
+    this machine's clock counts, and for an outbox in PostgreSQL the database's.
+    """
+    lifespan = _lifespan(settings, memory, now)
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
@@ -95,6 +68,43 @@ def create_app(
         expose_headers=["Retry-After", "X-Trace-Id"],
     )
     return Traced(with_cors)
+
+
+def _lifespan(
+    settings: Settings, memory: Callable[[Settings], Memory] | None, now: Callable[[], float] | None
+) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+    clock = now or time.time
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        async with (
+            httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
+            outbox_of(settings, now) as outbox,
+            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
+        ):
+            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
+            reading = Reading(outbox, kept, settings.recall_turns)
+            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=clock)
+            erasure = Erasure(outbox, kept, reading.recent.forget, clock)
+            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, clock)
+            async with (
+                supervised("delivery", delivery.run()) as delivering,
+                supervised("sweep", sweep.run()),
+                supervised("listening", listening(outbox, delivery.wake)),
+            ):
+                yield {
+                    "people": People(grants, _callers(settings)),
+                    "accepting": Accepting(outbox, delivery.wake),
+                    "reading": reading,
+                    "outbox": outbox,
+                    "memory": kept,
+                    "delivery": delivery,
+                    "delivering": delivering,
+                    "erasure": erasure,
+                    "now": clock,
+                }
+
+    return lifespan
 
 
 Closed = TypeVar("Closed", bound=Closing)

@@ -19,7 +19,6 @@ from enrichment.outbox.port import Outbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.outbox.sqlite_reader import Readable, SqliteReader
 from enrichment.settings import Settings
-from enrichment.wiring import outbox_of
 
 
 def is_embedded(settings: Settings) -> bool:
@@ -37,7 +36,7 @@ async def open_outbox(settings: Settings) -> AsyncIterator[Outbox]:
                 outbox: Outbox = SqliteOutbox(settings.outbox_path)
                 opened.push_async_callback(outbox.close)
             else:
-                outbox = await opened.enter_async_context(outbox_of(settings, None))
+                outbox = await opened.enter_async_context(wiring.outbox_of(settings, None))
         yield outbox
 
 
@@ -58,12 +57,10 @@ async def open_to_read(settings: Settings) -> AsyncIterator[Readable]:
 @asynccontextmanager
 async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
     """To forget what is in it."""
-    with explained():
-        memory = wiring.open_memory(settings)
-    try:
+    async with AsyncExitStack() as opened:
+        with explained():
+            memory = await opened.enter_async_context(wiring.memory_of(settings))
         yield memory
-    finally:
-        await memory.close()
 
 
 @contextmanager

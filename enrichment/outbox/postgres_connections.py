@@ -19,6 +19,7 @@ from enrichment.outbox.port import StorageFailed
 from enrichment.outbox.postgres_schema import migrate
 
 RUN_S = 5.0
+CLOSE_S = 12.0
 START_S = 30.0  # another replica may be migrating
 MOST_CONNECTIONS = 10
 
@@ -52,6 +53,7 @@ class Connections:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._pool = AsyncConnectionPool(
             url,
             kwargs=OPTIONS,
@@ -102,14 +104,32 @@ class Connections:
     async def run_alone(
         self, work: Callable[[Connection], Awaitable[Result]], *, within_s: float = RUN_S
     ) -> Result:
-        """The same, but each statement is a transaction: without the round trips of BEGIN and COMMIT."""
+        """The same, but each statement is a transaction: without the round trips of BEGIN and COMMIT.
+
+        Whoever waits is told in time. What is left of the work may take longer: psycopg asks a database that
+        hangs to cancel, for up to ten seconds.
+        """
+        task = asyncio.create_task(self._carry_out(work), name="outbox work")
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
         try:
-            async with asyncio.timeout(within_s), self._pool.connection() as connection:
+            async with asyncio.timeout(within_s):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            raise StorageFailed("the database takes too long") from None
+        finally:
+            task.cancel()
+
+    async def _carry_out(self, work: Callable[[Connection], Awaitable[Result]]) -> Result:
+        try:
+            async with self._pool.connection() as connection:
                 return await work(connection)
-        except (psycopg.Error, TimeoutError, UnicodeError) as exc:
+        except (psycopg.Error, UnicodeError) as exc:
             raise StorageFailed(described(exc)) from None
 
     async def close(self) -> None:
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=CLOSE_S)
         await self._pool.close(timeout=RUN_S)
 
 

@@ -270,6 +270,16 @@ async def test_nobody_waits_for_ever_and_who_gave_up_is_not_stored_later(outbox,
     assert "second" not in await waiting(outbox)
 
 
+async def test_nobody_waits_longer_than_told_for_other_work_either(outbox, elsewhere):
+    elsewhere.execute("LOCK TABLE outbox_session")
+    began = time.monotonic()
+    with pytest.raises(StorageFailed):
+        await outbox._connections.run(lambda db: db.execute("SELECT FROM outbox_session"), within_s=0.1)
+    assert time.monotonic() - began < 2
+    elsewhere.rollback()
+    assert await outbox.claim() is None  # the connection is back, or another has taken its place
+
+
 async def test_when_the_writer_dies_everybody_is_told(outbox, monkeypatch, capfd):
     async def die(_posts):
         raise KeyError("canary")
