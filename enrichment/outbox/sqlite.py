@@ -30,13 +30,16 @@ from enrichment.outbox.sqlite_schema import hashed, migrate, person_key, session
 from enrichment.turn_rows import COLUMNS, turn_of, values
 from enrichment.turns import Turn
 
-OWN = "INSERT INTO session (session_id, person) VALUES (?, ?) ON CONFLICT DO NOTHING"
-OWNER = "SELECT person FROM session WHERE session_id = ?"
-TOMBSTONE = "SELECT person FROM tombstone WHERE key = ?"
-ERASED_AT = "SELECT erased_at FROM tombstone WHERE key = ?"
+# Few statements: each lets go of the interpreter, and the thread that answers HTTP takes it.
+STANDING = """
+SELECT (SELECT person FROM session WHERE session_id = ?), (SELECT person FROM tombstone WHERE key = ?),
+       (SELECT erased_at FROM tombstone WHERE key = ?)
+"""
+OWN = "INSERT INTO session (session_id, person) VALUES (?, ?)"
 KNOWN = "SELECT fingerprint FROM turn WHERE session_id = ? AND turn_id = ?"
 ADD = f"""
 INSERT INTO turn (session_id, {COLUMNS}, fingerprint, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (session_id, turn_id) DO NOTHING
 """
 DUE = "UPDATE session SET due_at = coalesce(due_at, :now), written_at = :now WHERE session_id = :session_id"
 UNDELIVERED = f"""
@@ -61,7 +64,7 @@ class SqliteOutbox:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, ballast_bytes: int = 0) -> None:
         self._database = Database(path, migrate, alone=True)
         self._now = now
-        self.room = Room(path, ballast_bytes)
+        self.room = Room(path, ballast_bytes, now=now)
         self.room.keep_ballast()
 
     async def accept(
@@ -80,15 +83,17 @@ class SqliteOutbox:
         accepted: list[str] = []
         duplicate: list[str] = []
         conflicting: list[str] = []
+        now = self._now()
         for turn in turns:
-            known = db.execute(KNOWN, (session_id, turn.turn_id)).get
-            if known is None:
-                db.execute(ADD, (session_id, *values(turn), turn.fingerprint(), self._now()))
+            fingerprint = turn.fingerprint()
+            db.execute(ADD, (session_id, *values(turn), fingerprint, now))
+            if db.changes():
                 accepted.append(turn.turn_id)
-            else:
-                (duplicate if known == turn.fingerprint() else conflicting).append(turn.turn_id)
+                continue
+            known = db.execute(KNOWN, (session_id, turn.turn_id)).get
+            (duplicate if known == fingerprint else conflicting).append(turn.turn_id)
         if accepted:
-            db.execute(DUE, {"now": self._now(), "session_id": session_id})
+            db.execute(DUE, {"now": now, "session_id": session_id})
         return Accepted(accepted, duplicate, conflicting)
 
     async def claim(self) -> Claim | None:
@@ -170,12 +175,13 @@ class SqliteOutbox:
 
 def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None) -> None:
     """Make sure that the session is the person's and was not erased. Raises `ForeignSession` or `Erased`."""
-    buried = db.execute(TOMBSTONE, (session_key(session_id),)).get
+    keys = (session_id, session_key(session_id), person_key(person))
+    owner, buried, erased_at = db.execute(STANDING, keys).get
     if buried is not None:
         raise Erased if buried == hashed(person) else ForeignSession(session_id)
-    erased_at = db.execute(ERASED_AT, (person_key(person),)).get
     if erased_at is not None and granted_at is not None and granted_at <= erased_at:
         raise Erased
-    db.execute(OWN, (session_id, person))
-    if db.execute(OWNER, (session_id,)).get != person:
+    if owner is None:
+        db.execute(OWN, (session_id, person))
+    elif owner != person:
         raise ForeignSession(session_id)
