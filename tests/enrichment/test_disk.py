@@ -8,7 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from enrichment.disk import LEAST_FREE_BYTES, Lock, Room, WrongPlace, file_system, refuse_network_share
+from enrichment.disk import (
+    LEAST_FREE_BYTES,
+    LOOK_S,
+    Lock,
+    Room,
+    WrongPlace,
+    file_system,
+    refuse_network_share,
+)
 from enrichment.outbox.port import StorageFailed
 from enrichment.outbox.sqlite import SqliteOutbox
 from tests.enrichment.build import turn
@@ -71,13 +79,15 @@ def test_room_is_short_when_little_is_left_for_the_size_of_the_disk(
     assert Room(tmp_path / "outbox.db").is_short() is is_short
 
 
-async def test_a_nearly_full_disk_takes_nothing_new_and_keeps_what_it_has(outbox, monkeypatch):
+async def test_a_nearly_full_disk_takes_nothing_new_and_keeps_what_it_has(outbox, clock, monkeypatch):
     await outbox.accept("p", "s", [turn("a")])
+    clock.pass_s(LOOK_S)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(total=GIB, free=0))
         with pytest.raises(StorageFailed):
             await outbox.accept("p", "s", [turn("b")])
         await outbox.delivered(await outbox.claim())
+    clock.pass_s(LOOK_S)
     assert (await outbox.accept("p", "s", [turn("b")])).accepted == ["b"]
 
 
