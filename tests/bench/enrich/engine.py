@@ -44,7 +44,7 @@ async def bare(outbox: Outbox, given: argparse.Namespace) -> dict[str, float]:
     sessions, kept = itertools.count(), 0
     gc.freeze()  # as the service does
     gc.set_threshold(20_000, 50, 50)
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
 
     async def speak() -> None:
         nonlocal kept
@@ -56,7 +56,7 @@ async def bare(outbox: Outbox, given: argparse.Namespace) -> dict[str, float]:
                 kept += len(turns)
 
     await asyncio.gather(*(speak() for _ in range(given.connections)))
-    return {"turns": kept, "seconds": time.perf_counter() - began}
+    return {"turns": kept, "seconds": time.perf_counter() - began, "cpu_s": time.process_time() - used}
 
 
 async def fill(outbox: Outbox, given: argparse.Namespace) -> dict[str, float]:
