@@ -64,7 +64,7 @@ class Erasure:
         return await self._certify(person, None, await self.outbox.erase_person(person))
 
     async def _certify(self, person: str, session_id: str | None, emptied: Emptied) -> Certificate:
-        forgotten = await self._forget(Order(person, session_id, emptied.leased_until))
+        forgotten = await self._forget(Order(person, session_id, is_ripe=not emptied.leased_until))
         return Certificate(session_id, emptied, forgotten, datetime.fromtimestamp(self.now(), UTC))
 
     async def carry_out(self) -> int:
@@ -76,7 +76,7 @@ class Erasure:
         """None when it must be done once more: a deliverer was at work, or memory has not confirmed."""
         forgotten = await self._ask(order)
         self.changed(order.person)
-        if forgotten is None or order.not_before > self.now():
+        if forgotten is None or not order.is_ripe:
             return None
         await self.outbox.confirm(order.person, order.session_id)
         return forgotten

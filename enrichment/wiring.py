@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import httpx
 
-from enrichment.memory.addresses import SqliteAddresses
+from enrichment.memory.addresses import Addresses, SqliteAddresses
 from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
 from enrichment.memory.zep import ZepMemory
@@ -73,15 +73,15 @@ async def listening(outbox: Outbox, wake: Callable[[], None]) -> None:
 @asynccontextmanager
 async def memory_of(settings: Settings, *, now: Callable[[], float] = time.time) -> AsyncIterator[Memory]:
     """The memory that is chosen, open until leaving. ``now`` gives Unix seconds."""
-    memory = open_memory(settings, now)
+    memory = await _open_memory(settings, now)
     try:
         yield memory
     finally:
         await memory.close()
 
 
-def open_memory(settings: Settings, now: Callable[[], float] = time.time) -> Memory:
-    """Opens the memory that is chosen; it closes whatever was opened for it."""
+async def _open_memory(settings: Settings, now: Callable[[], float]) -> Memory:
+    """It closes whatever was opened for it."""
     url, key = settings.zep_api_url, settings.zep_api_key
     if settings.memory_backend == "zep" and url and key:
         return ZepMemory(zep_http(), url, key.get_secret_value(), now=now)
@@ -89,9 +89,24 @@ def open_memory(settings: Settings, now: Callable[[], float] = time.time) -> Mem
         # The SDK is an extra: it may not be there.
         from enrichment.memory.zep_cloud import URL, ZepCloudMemory  # noqa: PLC0415
 
-        addresses = SqliteAddresses(settings.addresses_path, now=now)
+        addresses = await _open_addresses(settings, now)
         return ZepCloudMemory(zep_http(), key.get_secret_value(), addresses, url=url or URL, now=now)
     return EmbeddedMemory(settings.memory_path, now=now)
+
+
+async def _open_addresses(settings: Settings, now: Callable[[], float]) -> Addresses:
+    """Where the outbox is: a replica without a disk of its own would lose them."""
+    if settings.outbox_engine == "sqlite" or settings.database_url is None:
+        return SqliteAddresses(settings.addresses_path, now=now)
+    from enrichment.memory.addresses_postgres import PostgresAddresses  # noqa: PLC0415 - psycopg is an extra
+
+    addresses = PostgresAddresses(settings.database_url.get_secret_value())
+    try:
+        await addresses.open()
+    except BaseException:
+        await addresses.close()
+        raise
+    return addresses
 
 
 def zep_http() -> httpx.AsyncClient:

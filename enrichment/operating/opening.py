@@ -57,12 +57,10 @@ async def open_to_read(settings: Settings) -> AsyncIterator[Readable]:
 @asynccontextmanager
 async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
     """To forget what is in it."""
-    with explained():
-        memory = wiring.open_memory(settings)
-    try:
+    async with AsyncExitStack() as opened:
+        with explained():
+            memory = await opened.enter_async_context(wiring.memory_of(settings))
         yield memory
-    finally:
-        await memory.close()
 
 
 @contextmanager

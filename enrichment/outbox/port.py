@@ -86,12 +86,12 @@ class Emptied:
 class Order:
     """An erasure that memory has not confirmed. ``session_id`` is None for everything of the person.
 
-    ``not_before`` (Unix seconds): until then a deliverer may still be writing.
+    ``is_ripe``: no deliverer of the time before can be writing any more, by the outbox's own clock.
     """
 
     person: str
     session_id: str | None
-    not_before: float
+    is_ripe: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class PostgresOutbox:
         )
 
     async def orders(self) -> Sequence[Order]:
-        return await self._connections.run(erasure.orders)
+        return await self._connections.run(lambda db: erasure.orders(db, self._now()))
 
     async def confirm(self, person: str, session_id: str | None) -> None:
         await self._connections.run(lambda db: erasure.confirm(db, person, session_id))

@@ -37,11 +37,15 @@ UPDATE outbox_session SET person = NULL, erased_of = %(hashed)s, erased_at = now
     last_error = NULL, attempts = 0
 FROM clock WHERE session_id = ANY(%(session_ids)s::text[]) RETURNING now
 """
-ORDER = """
-INSERT INTO outbox_erasure AS kept (session_id, person, not_before) VALUES (%s, %s, %s)
+ORDER = f"""
+INSERT INTO outbox_erasure AS kept (session_id, person, not_before)
+VALUES (%(session_id)s, %(person)s, %(not_before)s)
 ON CONFLICT (session_id, person) DO UPDATE SET not_before = greatest(kept.not_before, excluded.not_before)
+RETURNING not_before, not_before <= {NOW}
 """
-ORDERS = "SELECT person, nullif(session_id, ''), not_before FROM outbox_erasure ORDER BY not_before"
+ORDERS = f"""
+SELECT person, nullif(session_id, ''), not_before <= {NOW} FROM outbox_erasure ORDER BY not_before
+"""
 CONFIRM = "DELETE FROM outbox_erasure WHERE session_id = %s AND person = %s"
 IDLE = """
 SELECT person, session_id FROM outbox_session
@@ -60,7 +64,7 @@ async def erase_session(connection: Connection, person: str, session_id: str, no
     if any(person != row[2] and hashed(person) != row[3] for row in rows):
         raise ForeignSession(session_id)
     emptied = await _empty(connection, person, rows, now)
-    await connection.execute(ORDER, (session_id, person, emptied.leased_until))
+    emptied = await _order(connection, session_id, person, emptied, now)
     return replace(emptied, sessions=0) if made else emptied
 
 
@@ -69,9 +73,17 @@ async def erase_person(connection: Connection, person: str, now: float | None) -
     await connection.execute(LOCK_PERSON, (person_key(person),))
     await connection.execute(ERASE_PERSON, {"hashed": hashed(person), "now": now})
     rows = await (await connection.execute(SESSIONS_OF, (person,))).fetchall()
-    emptied = await _empty(connection, person, rows, now)
-    await connection.execute(ORDER, ("", person, emptied.leased_until))
-    return emptied
+    return await _order(connection, "", person, await _empty(connection, person, rows, now), now)
+
+
+async def _order(
+    connection: Connection, session_id: str, person: str, emptied: Emptied, now: float | None
+) -> Emptied:
+    """An order that stood before may know of a later lease."""
+    about = {"session_id": session_id, "person": person, "not_before": emptied.leased_until, "now": now}
+    rows = await (await connection.execute(ORDER, about)).fetchall()
+    not_before, is_ripe = rows[0]
+    return replace(emptied, leased_until=0.0 if is_ripe else not_before)
 
 
 async def _empty(connection: Connection, person: str, rows: Sequence[TupleRow], now: float | None) -> Emptied:
@@ -83,8 +95,9 @@ async def _empty(connection: Connection, person: str, rows: Sequence[TupleRow], 
     return Emptied(sum(row[2] is not None for row in rows), turns, leased_until)
 
 
-async def orders(connection: Connection) -> Sequence[Order]:
-    return [Order(*row) for row in await (await connection.execute(ORDERS)).fetchall()]
+async def orders(connection: Connection, now: float | None) -> Sequence[Order]:
+    rows = await (await connection.execute(ORDERS, {"now": now})).fetchall()
+    return [Order(person, session_id, is_ripe) for person, session_id, is_ripe in rows]
 
 
 async def confirm(connection: Connection, person: str, session_id: str | None) -> None:

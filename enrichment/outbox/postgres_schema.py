@@ -95,7 +95,11 @@ BEGIN
 END
 $$;
 """
-MIGRATIONS = (FIRST,)
+# Not the outbox's own, but of the same database: see `enrichment.memory.addresses_postgres`.
+ADDRESSES = """
+CREATE TABLE memory_address (key text COLLATE "C" PRIMARY KEY, value text NOT NULL, kept_at float8 NOT NULL)
+"""
+MIGRATIONS = (FIRST, ADDRESSES)
 
 VERSION = "SELECT coalesce(max(version), 0) FROM outbox_schema"
 VERSIONS = """

@@ -134,7 +134,7 @@ class SqliteOutbox:
         return await self._database.run(lambda db: sqlite_erasure.person(db, person, now))
 
     async def orders(self) -> Sequence[Order]:
-        return await self._database.run(sqlite_erasure.orders)
+        return await self._database.run(lambda db: sqlite_erasure.orders(db, self._now()))
 
     async def confirm(self, person: str, session_id: str | None) -> None:
         await self._database.run(lambda db: sqlite_erasure.confirm(db, person, session_id))

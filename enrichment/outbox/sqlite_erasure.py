@@ -24,7 +24,7 @@ ORDER = """
 INSERT INTO erasure (person, session_id, not_before) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET not_before = max(not_before, excluded.not_before)
 """
-ORDERS = "SELECT person, nullif(session_id, ''), not_before FROM erasure ORDER BY not_before"
+ORDERS = "SELECT person, nullif(session_id, ''), not_before <= ? FROM erasure ORDER BY not_before"
 NOT_BEFORE = "SELECT not_before FROM erasure WHERE person = ? AND session_id = ?"
 CONFIRM = "DELETE FROM erasure WHERE person = ? AND session_id = ?"
 IDLE = "SELECT person, session_id FROM session WHERE written_at < ? ORDER BY written_at LIMIT ?"
@@ -60,8 +60,9 @@ def _order(db: apsw.Connection, who: str, session_id: str, leased_until: float) 
     return float(rows[0][0])
 
 
-def orders(db: apsw.Connection) -> Sequence[Order]:
-    return [Order(*row) for row in db.execute(ORDERS)]
+def orders(db: apsw.Connection, now: float) -> Sequence[Order]:
+    rows: list[Row] = db.execute(ORDERS, (now,)).fetchall()
+    return [Order(who, session_id, bool(is_ripe)) for who, session_id, is_ripe in rows]
 
 
 def confirm(db: apsw.Connection, who: str, session_id: str | None) -> None:

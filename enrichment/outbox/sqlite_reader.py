@@ -71,7 +71,7 @@ class SqliteReader:
 
     async def orders(self) -> Sequence[Order]:
         with _told():
-            return sqlite_erasure.orders(self.db)
+            return sqlite_erasure.orders(self.db, self._now())
 
     async def lines(self, *, state: str | None, limit: int, after: str = "") -> Sequence[Line]:
         with _told():
