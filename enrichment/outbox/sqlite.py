@@ -30,7 +30,8 @@ from enrichment.outbox.sqlite_schema import hashed, migrate, person_key, session
 from enrichment.turn_rows import COLUMNS, turn_of, values
 from enrichment.turns import Turn
 
-OWN = "INSERT INTO session (session_id, person) VALUES (?, ?) ON CONFLICT DO NOTHING"
+# Leases are numbered from the clock: a session that expired and began again is fenced from the old one too.
+OWN = "INSERT INTO session (session_id, person, lease) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 OWNER = "SELECT person FROM session WHERE session_id = ?"
 TOMBSTONE = "SELECT person FROM tombstone WHERE key = ?"
 ERASED_AT = "SELECT erased_at FROM tombstone WHERE key = ?"
@@ -38,7 +39,13 @@ KNOWN = "SELECT fingerprint FROM turn WHERE session_id = ? AND turn_id = ?"
 ADD = f"""
 INSERT INTO turn (session_id, {COLUMNS}, fingerprint, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-DUE = "UPDATE session SET due_at = coalesce(due_at, :now), written_at = :now WHERE session_id = :session_id"
+# A session that only waited for a missing turn is due at once: this may be that turn.
+DUE = """
+UPDATE session SET written_at = :now, due_at = CASE
+    WHEN due_at IS NULL OR leased_until IS NULL AND attempts = 0 THEN min(coalesce(due_at, :now), :now)
+    ELSE due_at END
+WHERE session_id = :session_id
+"""
 UNDELIVERED = f"""
 SELECT {COLUMNS} FROM turn JOIN session USING (session_id)
 WHERE session_id = ? AND person = ? AND state <> 'delivered' AND text IS NOT NULL ORDER BY seq
@@ -71,7 +78,7 @@ class SqliteOutbox:
             raise StorageFailed("the disk is nearly full")
 
         def work(db: apsw.Connection) -> Accepted:
-            _own(db, person, session_id, granted_at)
+            _own(db, person, session_id, granted_at, self._now())
             return self._accept(db, session_id, turns)
 
         return await self._database.run(work)
@@ -168,7 +175,7 @@ class SqliteOutbox:
         await self._database.close()
 
 
-def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None) -> None:
+def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None, now: float) -> None:
     """Make sure that the session is the person's and was not erased. Raises `ForeignSession` or `Erased`."""
     buried = db.execute(TOMBSTONE, (session_key(session_id),)).get
     if buried is not None:
@@ -176,6 +183,6 @@ def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | 
     erased_at = db.execute(ERASED_AT, (person_key(person),)).get
     if erased_at is not None and granted_at is not None and granted_at <= erased_at:
         raise Erased
-    db.execute(OWN, (session_id, person))
+    db.execute(OWN, (session_id, person, int(now * 1000)))
     if db.execute(OWNER, (session_id,)).get != person:
         raise ForeignSession(session_id)
