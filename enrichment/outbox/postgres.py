@@ -17,7 +17,7 @@ from enrichment.outbox import postgres_news as news
 from enrichment.outbox import postgres_operating as operating
 from enrichment.outbox.port import Accepted, Claim, Depth, Emptied, Entry, Line, Order
 from enrichment.outbox.postgres_accept import store
-from enrichment.outbox.postgres_connections import Connection, Connections
+from enrichment.outbox.postgres_connections import Connections
 from enrichment.outbox.postgres_group import GroupWriter, Outcome, Post
 from enrichment.turns import Turn
 
@@ -50,18 +50,14 @@ class PostgresOutbox:
 
     async def claim(self) -> Claim | None:
         for _ in range(MOST_HELD_BACK):
-            lease, found = await self._connections.run_alone(self._lease)
-            if lease is None or isinstance(found, Claim):
-                return found
-            if claimed := await self._connections.run(partial(claims.claim_or_give_up, lease=lease)):
-                return claimed
+            leased = await self._connections.run_alone(lambda db: claims.lease(db, self._now()))
+            if leased is None:
+                return None
+            lease, claim = leased
+            claim = claim or await self._connections.run(partial(claims.claim_or_give_up, lease=lease))
+            if claim is not None:
+                return claim
         return None
-
-    async def _lease(self, db: Connection) -> tuple[claims.Lease | None, Claim | None]:
-        """Two statements of their own: whoever dies between them leaves a lease that runs out."""
-        lease = await claims.lease(db, self._now())
-        found = await claims.claim(db, lease) if lease else None
-        return lease, found if isinstance(found, Claim) else None
 
     async def delivered(self, claim: Claim) -> bool:
         return await self._connections.run_alone(lambda db: claims.delivered(db, claim, self._now()))

@@ -6,8 +6,11 @@ session as empty while something is being added to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from psycopg.rows import TupleRow
 
 from enrichment.order import Waiting, releasable
 from enrichment.outbox.port import CLAIM_TURNS, LEASE_S, Claim
@@ -15,24 +18,31 @@ from enrichment.outbox.postgres_connections import NOW, Connection
 from enrichment.turn_rows import COLUMNS, turn_of
 
 MOST_ORDERED = 200  # how far ahead in arrival a turn is looked for that others follow
+LEASE_COLUMNS = 6
 
-LEASE = f"""
-WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
-    SELECT session_id FROM outbox_session WHERE due_at <= (SELECT now FROM clock)
-    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
-)
-UPDATE outbox_session SET lease = lease + 1, held_back = false,
-    due_at = now + %(lease_s)s, leased_until = now + %(lease_s)s
-FROM clock, due WHERE outbox_session.session_id = due.session_id
-RETURNING outbox_session.session_id, person, lease, attempts, now
-"""
 PENDING = f"""
 SELECT {COLUMNS}, accepted_at,
     previous_turn_id IS NULL OR EXISTS (
         SELECT FROM outbox_turn AS before
-        WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id)
-FROM outbox_turn AS turn WHERE session_id = %s AND state = 'pending' ORDER BY seq LIMIT %s
+        WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id), seq
+FROM outbox_turn AS turn WHERE state = 'pending' AND session_id =
 """
+FIRST_COME = f"ORDER BY seq LIMIT {MOST_ORDERED}"
+LEASE = f"""
+WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
+    SELECT session_id FROM outbox_session WHERE due_at <= (SELECT now FROM clock)
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), leased AS (
+    UPDATE outbox_session SET lease = lease + 1, held_back = false,
+        due_at = now + %(lease_s)s, leased_until = now + %(lease_s)s
+    FROM clock, due WHERE outbox_session.session_id = due.session_id
+    RETURNING outbox_session.session_id, person, lease, attempts, now
+)
+SELECT leased.*, leased.lease - 1 = seen.lease, waiting.* FROM leased
+JOIN outbox_session AS seen ON seen.session_id = leased.session_id  -- as it was when the statement began
+LEFT JOIN LATERAL ({PENDING} leased.session_id {FIRST_COME}) AS waiting ON true ORDER BY seq
+"""
+PENDING_AGAIN = f"{PENDING} %s {FIRST_COME}"
 GIVE_UP = """
 UPDATE outbox_session SET leased_until = 0, due_at = %s, held_back = true WHERE session_id = %s
 """
@@ -62,23 +72,32 @@ class Lease:
     leased_at: float
 
 
-async def lease(connection: Connection, now: float | None) -> Lease | None:
-    """The session that has been due longest is ours from now on."""
-    row = await (await connection.execute(LEASE, {"now": now, "lease_s": LEASE_S})).fetchone()
-    return None if row is None else Lease(*row)
+async def lease(connection: Connection, now: float | None) -> tuple[Lease, Claim | None] | None:
+    """The session that has been due longest is ours from now on, with its turns that may leave now.
+
+    One statement, so the turns are those of when it began. It may miss one that was accepted since, which
+    then leaves later. When another has had the session since, they may be gone: only a new look tells.
+    """
+    rows = await (await connection.execute(LEASE, {"now": now, "lease_s": LEASE_S})).fetchall()
+    if not rows:
+        return None
+    *about, is_as_seen = rows[0][:LEASE_COLUMNS]
+    lease = Lease(*about)
+    pending = [row[LEASE_COLUMNS:] for row in rows if is_as_seen and row[LEASE_COLUMNS] is not None]
+    return lease, _claim(lease, pending)[0]
 
 
-async def claim(connection: Connection, lease: Lease) -> Claim | float | None:
-    """The turns that may leave now; without any, when the first may: None when nothing is pending."""
-    rows = await (await connection.execute(PENDING, (lease.session_id, MOST_ORDERED))).fetchall()
-    waiting = [Waiting(turn_of(row[:-2]), row[-2], row[-1]) for row in rows]
+def _claim(lease: Lease, pending: Sequence[TupleRow]) -> tuple[Claim | None, float | None]:
+    """What of the pending turns may leave now; and when the first of the others may, if there are any."""
+    waiting = [Waiting(turn_of(row[:-3]), row[-3], row[-2]) for row in pending]
     turns, held_until = releasable(waiting, lease.leased_at)
     if not turns:
-        return held_until
+        return None, held_until
     turns = turns[:CLAIM_TURNS]
     claimed = {turn.turn_id for turn in turns}
     oldest_at = min(each.accepted_at for each in waiting if each.turn.turn_id in claimed)
-    return Claim(lease.person, lease.session_id, turns, lease.number, lease.attempts, oldest_at)
+    claim = Claim(lease.person, lease.session_id, turns, lease.number, lease.attempts, oldest_at)
+    return claim, held_until
 
 
 async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None:
@@ -89,11 +108,11 @@ async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None
     holder = await _holder(connection, lease.session_id)
     if holder != (lease.person, lease.number):
         return None
-    found = await claim(connection, lease)
-    if isinstance(found, Claim):
-        return found
-    await connection.execute(GIVE_UP, (found, lease.session_id))
-    return None
+    pending = await (await connection.execute(PENDING_AGAIN, (lease.session_id,))).fetchall()
+    claim, held_until = _claim(lease, pending)
+    if claim is None:
+        await connection.execute(GIVE_UP, (held_until, lease.session_id))
+    return claim
 
 
 async def delivered(connection: Connection, claim: Claim, now: float | None) -> bool:

@@ -35,13 +35,20 @@ STANDING = """
 SELECT (SELECT person FROM session WHERE session_id = ?), (SELECT person FROM tombstone WHERE key = ?),
        (SELECT erased_at FROM tombstone WHERE key = ?)
 """
-OWN = "INSERT INTO session (session_id, person) VALUES (?, ?)"
+# Leases are numbered from the clock: a session that expired and began again is fenced from the old one too.
+OWN = "INSERT INTO session (session_id, person, lease) VALUES (?, ?, ?)"
 KNOWN = "SELECT fingerprint FROM turn WHERE session_id = ? AND turn_id = ?"
 ADD = f"""
 INSERT INTO turn (session_id, {COLUMNS}, fingerprint, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id, turn_id) DO NOTHING
 """
-DUE = "UPDATE session SET due_at = coalesce(due_at, :now), written_at = :now WHERE session_id = :session_id"
+# A session that only waited for a missing turn is due at once: this may be that turn.
+DUE = """
+UPDATE session SET written_at = :now, due_at = CASE
+    WHEN due_at IS NULL OR leased_until IS NULL AND attempts = 0 THEN min(coalesce(due_at, :now), :now)
+    ELSE due_at END
+WHERE session_id = :session_id
+"""
 UNDELIVERED = f"""
 SELECT {COLUMNS} FROM turn JOIN session USING (session_id)
 WHERE session_id = ? AND person = ? AND state <> 'delivered' AND text IS NOT NULL ORDER BY seq
@@ -74,27 +81,11 @@ class SqliteOutbox:
             raise StorageFailed("the disk is nearly full")
 
         def work(db: apsw.Connection) -> Accepted:
-            _own(db, person, session_id, granted_at)
-            return self._accept(db, session_id, turns)
+            now = self._now()
+            _own(db, person, session_id, granted_at, now)
+            return _add(db, session_id, turns, now)
 
         return await self._database.run(work)
-
-    def _accept(self, db: apsw.Connection, session_id: str, turns: Sequence[Turn]) -> Accepted:
-        accepted: list[str] = []
-        duplicate: list[str] = []
-        conflicting: list[str] = []
-        now = self._now()
-        for turn in turns:
-            fingerprint = turn.fingerprint()
-            db.execute(ADD, (session_id, *values(turn), fingerprint, now))
-            if db.changes():
-                accepted.append(turn.turn_id)
-                continue
-            known = db.execute(KNOWN, (session_id, turn.turn_id)).get
-            (duplicate if known == fingerprint else conflicting).append(turn.turn_id)
-        if accepted:
-            db.execute(DUE, {"now": now, "session_id": session_id})
-        return Accepted(accepted, duplicate, conflicting)
 
     async def claim(self) -> Claim | None:
         now = self._now()
@@ -173,7 +164,7 @@ class SqliteOutbox:
         await self._database.close()
 
 
-def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None) -> None:
+def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None, now: float) -> None:
     """Make sure that the session is the person's and was not erased. Raises `ForeignSession` or `Erased`."""
     keys = (session_id, session_key(session_id), person_key(person))
     owner, buried, erased_at = db.execute(STANDING, keys).get
@@ -182,6 +173,23 @@ def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | 
     if erased_at is not None and granted_at is not None and granted_at <= erased_at:
         raise Erased
     if owner is None:
-        db.execute(OWN, (session_id, person))
+        db.execute(OWN, (session_id, person, int(now * 1000)))
     elif owner != person:
         raise ForeignSession(session_id)
+
+
+def _add(db: apsw.Connection, session_id: str, turns: Sequence[Turn], now: float) -> Accepted:
+    accepted: list[str] = []
+    duplicate: list[str] = []
+    conflicting: list[str] = []
+    for turn in turns:
+        fingerprint = turn.fingerprint()
+        db.execute(ADD, (session_id, *values(turn), fingerprint, now))
+        if db.changes():
+            accepted.append(turn.turn_id)
+            continue
+        known = db.execute(KNOWN, (session_id, turn.turn_id)).get
+        (duplicate if known == fingerprint else conflicting).append(turn.turn_id)
+    if accepted:
+        db.execute(DUE, {"now": now, "session_id": session_id})
+    return Accepted(accepted, duplicate, conflicting)

@@ -8,7 +8,6 @@ import apsw
 
 from enrichment.order import Waiting, releasable
 from enrichment.outbox.port import CLAIM_TURNS, LEASE_S, Claim
-from enrichment.outbox.sqlite_schema import session_key
 from enrichment.turn_rows import COLUMNS, Row, turn_of
 from enrichment.turns import Turn
 
@@ -42,7 +41,7 @@ UPDATE session SET due_at = ?, leased_until = NULL, attempts = attempts + 1, las
 WHERE session_id = ?
 """
 PARK = "UPDATE turn SET state = 'parked', reason = ? WHERE session_id = ? AND turn_id = ?"
-TOMBSTONE = "SELECT 1 FROM tombstone WHERE key = ?"
+IS_THERE = "SELECT 1 FROM session WHERE session_id = ? AND person = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +84,23 @@ def delivered(db: apsw.Connection, claim: Claim, now: float) -> bool:
         db.executemany(DELIVERED, [(claim.session_id, turn.turn_id) for turn in claim.turns])
         db.execute(SETTLE, {"session_id": claim.session_id, "now": now, "error": None})
         return True
-    return db.execute(TOMBSTONE, (session_key(claim.session_id),)).get is None
+    return db.execute(IS_THERE, (claim.session_id, claim.person)).get is not None
 
 
 def postpone(db: apsw.Connection, claim: Claim, due_at: float, reason: str) -> None:
     if _is_held(db, claim):
-        db.execute(POSTPONE, (due_at, reason, claim.session_id))
+        db.execute(POSTPONE, (due_at, storable(reason), claim.session_id))
 
 
 def park(db: apsw.Connection, claim: Claim, turn_id: str, reason: str, now: float) -> None:
     if _is_held(db, claim):
-        db.execute(PARK, (reason, claim.session_id, turn_id))
-        db.execute(SETTLE, {"session_id": claim.session_id, "now": now, "error": reason})
+        db.execute(PARK, (storable(reason), claim.session_id, turn_id))
+        db.execute(SETTLE, {"session_id": claim.session_id, "now": now, "error": storable(reason)})
+
+
+def storable(reason: str) -> str:
+    """A reason may come from anywhere; half a character cannot be stored."""
+    return reason.encode(errors="replace").decode()
 
 
 def _is_held(db: apsw.Connection, claim: Claim) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import apsw
 
 from enrichment.outbox.port import Entry, Line
+from enrichment.outbox.sqlite_delivery import storable
 
 LINES = """
 SELECT session_id, person, count(*) FILTER (WHERE state = 'pending'),
@@ -53,5 +54,5 @@ def replay(db: apsw.Connection, session_id: str, now: float) -> int:
 
 def drop(db: apsw.Connection, session_id: str, turn_id: str, reason: str) -> bool:
     """A dropped turn is never delivered and never again accepted: its id stays, its text goes."""
-    db.execute(DROP, (reason, session_id, turn_id))
+    db.execute(DROP, (storable(reason), session_id, turn_id))
     return db.changes() > 0

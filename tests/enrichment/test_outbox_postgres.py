@@ -16,7 +16,7 @@ from enrichment.outbox.postgres import PostgresOutbox
 from enrichment.outbox.postgres_connections import NotDurable
 from enrichment.outbox.postgres_schema import MIGRATIONS, SchemaTooNew
 from tests.enrichment.build import FakeMemory, turn
-from tests.enrichment.outboxes import ids, states, waiting
+from tests.enrichment.outboxes import waiting
 from tests.enrichment.postgres import server
 from tests.waiting import until
 
@@ -162,33 +162,6 @@ async def test_without_a_clock_of_ours_the_database_s_counts(replicas):
     assert abs(claim.oldest_at - time.time()) < 5
     assert await outbox.claim() is None
     assert LEASE_S - 5 < await outbox.next_due_s() <= LEASE_S
-
-
-# Promises that the embedded engine does not make yet
-
-
-async def test_a_turn_that_was_waited_for_frees_its_followers_at_once(outbox, clock):
-    await outbox.accept("p", "s", [turn("b", after="a")])
-    assert await outbox.claim() is None
-    clock.pass_s(1)
-    await outbox.accept("p", "s", [turn("a")])
-    assert ids(await outbox.claim()) == ["a", "b"]
-
-
-async def test_a_delivery_of_what_expired_meanwhile_is_undone_and_fences_nothing_new(outbox, clock):
-    await outbox.accept("p", "s", [turn("a")])
-    old = await outbox.claim()
-    clock.pass_s(LEASE_S)
-    assert await outbox.expire("p", "s", clock())
-    assert await outbox.delivered(old) is False
-    await outbox.accept("p", "s", [turn("b")])
-    assert (await outbox.claim()).lease > old.lease
-
-
-async def test_a_reason_may_quote_anything(outbox):
-    await outbox.accept("p", "s", [turn("a")])
-    await outbox.park(await outbox.claim(), "a", reason="half \ud800 and \0")
-    assert await states(outbox) == {"a": "parked"}
 
 
 # Groups and their bounds

@@ -147,6 +147,33 @@ async def test_an_erasure_is_ordered_until_memory_confirms_it(outbox, clock):
     assert await outbox.orders() == []
 
 
+# What arrives late, and what was taken out meanwhile
+
+
+async def test_a_turn_that_was_waited_for_frees_its_followers_at_once(outbox, clock):
+    await outbox.accept("p", "s", [turn("b", after="a")])
+    assert await outbox.claim() is None
+    clock.pass_s(1)
+    await outbox.accept("p", "s", [turn("a")])
+    assert ids(await outbox.claim()) == ["a", "b"]
+
+
+async def test_a_delivery_of_what_expired_meanwhile_is_undone_and_fences_nothing_new(outbox, clock):
+    await outbox.accept("p", "s", [turn("a")])
+    old = await outbox.claim()
+    clock.pass_s(LEASE_S)
+    assert await outbox.expire("p", "s", clock())
+    assert await outbox.delivered(old) is False
+    await outbox.accept("p", "s", [turn("b")])
+    assert (await outbox.claim()).lease > old.lease
+
+
+async def test_a_reason_may_quote_anything(outbox):
+    await outbox.accept("p", "s", [turn("a")])
+    await outbox.park(await outbox.claim(), "a", reason="half \ud800 and \0")
+    assert await states(outbox) == {"a": "parked"}
+
+
 # Retention
 
 
