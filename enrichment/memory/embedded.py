@@ -16,37 +16,17 @@ from typing import Any
 
 import apsw
 
-from enrichment.database import Database, Result, Work, tables
+from enrichment.database import Database, Result, Work
+from enrichment.memory.embedded_schema import migrate, owner
 from enrichment.memory.port import Episode, Episodes, Forgotten, Found, Match, Recalled, Unreachable
 from enrichment.outbox.port import StorageFailed
-from enrichment.turn_rows import COLUMNS, DEFINITIONS, Row, turn_of, values
+from enrichment.turn_rows import COLUMNS, Row, turn_of, values
 from enrichment.turns import Turn
 
 OPENING_CHARACTERS = 80
 QUERY_WORDS = 12
 MOST_SEQ = 2**63 - 1
 
-# The full-text index folds diacritics, so that "muller" finds "Müller".
-SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS turn (
-    seq              INTEGER PRIMARY KEY,   -- order of arrival
-    person           TEXT NOT NULL,
-    session_id       TEXT NOT NULL,
-    {DEFINITIONS},
-    UNIQUE (session_id, turn_id)
-) STRICT;
-CREATE INDEX IF NOT EXISTS turn_of ON turn (person, seq);
-CREATE INDEX IF NOT EXISTS turn_in ON turn (person, session_id, seq);
-CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5 (
-    text, content = 'turn', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
-);
-CREATE TRIGGER IF NOT EXISTS turn_words AFTER INSERT ON turn BEGIN
-    INSERT INTO words (rowid, text) VALUES (new.seq, new.text);
-END;
-CREATE TRIGGER IF NOT EXISTS turn_words_gone AFTER DELETE ON turn BEGIN
-    INSERT INTO words (words, rowid, text) VALUES ('delete', old.seq, old.text);
-END;
-"""
 REMEMBER = f"""
 INSERT INTO turn (person, session_id, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
@@ -77,7 +57,7 @@ class EmbeddedMemory:
     name = "embedded"
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, tables(SCHEMA))
+        self._database = Database(path, migrate)
         self._now = now
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
@@ -108,7 +88,7 @@ class EmbeddedMemory:
 
         def read(db: apsw.Connection) -> list[Row]:
             latest = db.execute(LATEST_WORDS, (person, session_id)).get if session_id else None
-            query = match_any(latest or "")
+            query = match_any(person, latest or "")
             matching = db.execute(MATCHING, (query, person, "user", limit // 2)).fetchall() if query else []
             recent = db.execute(RECENT, (person, limit)).fetchall()
             by_seq: dict[Any, Row] = {row[0]: row[2:] for row in matching} | {
@@ -120,7 +100,7 @@ class EmbeddedMemory:
         return Recalled(turns=[turn_of(row) for row in await self._database.run(read)])
 
     async def search(self, person: str, query: str, *, limit: int) -> Found:
-        words = match_any(query)
+        words = match_any(person, query)
         if not words:
             return Found()
 
@@ -154,7 +134,11 @@ class EmbeddedMemory:
         await self._database.close()
 
 
-def match_any(text: str) -> str:
-    """An FTS5 query for any of the words. Each is quoted: raw text would be read as query syntax."""
+def match_any(person: str, text: str) -> str:
+    """An FTS5 query for any of the words in what the person said, "" when there are none.
+
+    Each is quoted: raw text would be read as query syntax.
+    """
     words = sorted({word.lower() for word in re.findall(r"\w+", text)}, key=lambda word: (-len(word), word))
-    return " OR ".join(f'"{word}"' for word in words[:QUERY_WORDS])
+    any_of_them = " OR ".join(f'"{word}"' for word in words[:QUERY_WORDS])
+    return f'owner : "{owner(person)}" AND text : ({any_of_them})' if words else ""

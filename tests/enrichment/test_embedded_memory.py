@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from enrichment.memory.embedded import EmbeddedMemory, match_any
+from enrichment.memory.embedded_schema import TABLES
 from enrichment.memory.port import Episodes, Forgotten, Found, Recalled
 from tests.enrichment.build import turn
+
+FIRST_INDEX = """
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = 'turn', content_rowid = 'seq', tokenize = 'unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER turn_words AFTER INSERT ON turn BEGIN
+    INSERT INTO words (rowid, text) VALUES (new.seq, new.text);
+END;
+CREATE TRIGGER turn_words_gone AFTER DELETE ON turn BEGIN
+    INSERT INTO words (words, rowid, text) VALUES ('delete', old.seq, old.text);
+END;
+"""
 
 
 @pytest.fixture
@@ -60,8 +74,53 @@ async def test_recall_finds_what_shares_words_with_the_conversation(memory):
 
 
 def test_a_query_is_words_and_never_syntax():
-    assert match_any('a" OR * NEAR(x') == '"near" OR "or" OR "a" OR "x"'
-    assert match_any("--- ()") == ""
+    words = '"near" OR "or" OR "a" OR "x"'
+    assert match_any("p", 'a" OR * NEAR(x') == f'owner : "p70" AND text : ({words})'
+    assert match_any("p", "--- ()") == ""
+
+
+async def test_what_others_said_is_not_even_looked_at(memory):
+    """A word of the query finds words that were said, never the word that stands for a person."""
+    await memory.remember("p", "s", [turn("a", "hello")])
+    assert await memory.search("p", "p70", limit=9) == Found(turns=[])
+
+
+def words_in(tmp_path):
+    return b"".join(path.read_bytes() for path in tmp_path.iterdir()).lower()
+
+
+async def test_no_word_of_what_was_forgotten_is_left_in_the_file(tmp_path):
+    memory = EmbeddedMemory(tmp_path / "memory.db")
+    await memory.remember("p", "s", [turn("a", "the quokka sleeps"), turn("b", "the wombat wakes")])
+    assert b"quokka" in words_in(tmp_path)
+    await memory.forget_session("p", "s")
+    await memory.close()
+    assert b"quokka" not in words_in(tmp_path)
+    assert b"wombat" not in words_in(tmp_path)
+
+
+async def test_a_file_of_the_first_version_is_found_in_as_before(tmp_path):
+    connection = apsw.Connection(str(tmp_path / "memory.db"))
+    connection.execute(TABLES + FIRST_INDEX)
+    connection.execute(
+        "INSERT INTO turn (person, session_id, turn_id, speaker, text, spoken_at, interrupted)"
+        " VALUES ('p', 's', 'a', 'user', 'the quokka sleeps', '2026-11-20T08:00:00+00:00', 0)"
+    )
+    connection.close()
+    memory = EmbeddedMemory(tmp_path / "memory.db")
+    assert [match.turn.turn_id for match in (await memory.search("p", "quokka", limit=9)).turns] == ["a"]
+    await memory.forget_person("p")
+    assert await memory.search("p", "quokka", limit=9) == Found(turns=[])
+    await memory.close()
+
+
+async def test_a_file_of_a_newer_version_is_refused(tmp_path):
+    await EmbeddedMemory(tmp_path / "memory.db").close()
+    connection = apsw.Connection(str(tmp_path / "memory.db"))
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RuntimeError, match="newer version"):
+        EmbeddedMemory(tmp_path / "memory.db")
 
 
 @given(text=st.text(min_size=1, max_size=60))
