@@ -45,7 +45,7 @@ fmt: $(INSTALLED) ## Format Python and apply the safe lint fixes
 	@$(PY) -m ruff check --fix-only .
 
 .PHONY: bench
-bench: bench-mint bench-calls ## Run every benchmark; results go to .bench/
+bench: bench-mint bench-calls bench-enrich ## Run every benchmark; results go to .bench/
 
 .PHONY: bench-mint
 bench-mint: $(INSTALLED) ## Measure what a mint costs, beside a floor and the peers, which it fetches (6 minutes)
