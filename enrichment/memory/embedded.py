@@ -26,8 +26,8 @@ OPENING_CHARACTERS = 80
 QUERY_WORDS = 12
 MOST_SEQ = 2**63 - 1
 
-# The full-text index folds diacritics, so that "muller" finds "Müller". Without its own secure-delete the words
-# of what was deleted stay in it until it happens to merge (https://sqlite.org/fts5.html, checked 2026-11-20).
+# The full-text index folds diacritics, so that "muller" finds "Müller". Without its own secure-delete the
+# words of what was deleted stay in it until it happens to merge (https://sqlite.org/fts5.html).
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS turn (
     seq              INTEGER PRIMARY KEY,   -- order of arrival

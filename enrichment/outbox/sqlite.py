@@ -56,7 +56,8 @@ WHERE person = ? AND state <> 'delivered' AND text IS NOT NULL
 """
 NEXT_DUE = """
 SELECT min(due_at) FROM session WHERE due_at IS NOT NULL AND NOT EXISTS (
-    SELECT 1 FROM erasure WHERE erasure.person = session.person AND erasure.session_id IN ('', session.session_id))
+    SELECT 1 FROM erasure WHERE erasure.person = session.person
+    AND erasure.session_id IN ('', session.session_id))
 """
 DEPTH = """
 SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'parked'),
