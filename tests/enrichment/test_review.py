@@ -20,6 +20,7 @@ from enrichment.sweep import Sweep
 from enrichment.turns import clean
 from tests.enrichment.build import DownMemory, FakeMemory, turn
 from tests.enrichment.service import as_person, problem, service
+from tests.enrichment.zeps import simulated_zep
 
 DAY_S = 86_400.0
 
@@ -367,3 +368,28 @@ def test_replicas_do_not_each_keep_a_memory_of_their_own(tmp_path):
             grant_jwks_url="https://b.example.org/jwks",
             cors_origins='["https://a.example.org"]',
         )
+
+
+@pytest.mark.parametrize("whole_person", [False, True])
+async def test_a_delivery_to_zep_that_an_erasure_overtakes_leaves_nothing_of_nobody_s(
+    outbox, clock, monkeypatch, whole_person
+):
+    """Zep makes a session of nobody's for a message that comes after its session was deleted."""
+    async with simulated_zep() as zep:
+        memory = zep.memory()
+        erasure = Erasure(outbox, memory, nobody, clock)
+        add = memory._add  # noqa: SLF001 - the moment between two messages
+
+        async def overtaken(person, session_id, what):
+            if what.turn_id == "b":
+                await (erasure.person("p") if whole_person else erasure.session("p", "s"))
+            await add(person, session_id, what)
+
+        monkeypatch.setattr(memory, "_add", overtaken)
+        await outbox.accept("p", "s", [turn("a"), turn("b", "my password is xyzzyplugh")])
+        await Delivery(outbox, memory, now=clock).deliver_one()
+        clock.pass_s(LEASE_S + 1)
+        assert await erasure.carry_out() == 0
+        assert await outbox.orders() == []
+        left = [message["content"] for each in zep.store.sessions.values() for message in each.messages]
+        assert left == []
