@@ -393,3 +393,24 @@ async def test_a_delivery_to_zep_that_an_erasure_overtakes_leaves_nothing_of_nob
         assert await outbox.orders() == []
         left = [message["content"] for each in zep.store.sessions.values() for message in each.messages]
         assert left == []
+
+
+async def test_a_replica_whose_clock_is_ahead_forgets_nothing_before_its_time(replicas):
+    """Times are the database's, says the README; the sweep goes by the replica's own."""
+    outbox = await replicas(now=None)
+    memory = FakeMemory()
+    await outbox.accept("p", "s", [turn("a")])
+    await drain(Delivery(outbox, memory))
+    erasure = Erasure(outbox, memory, nobody)
+    await Sweep(outbox, memory, erasure, 90 * DAY_S, lambda: time.time() + 91 * DAY_S).expire()
+    assert memory.ids("s") == ["a"]
+
+
+async def test_retention_takes_nothing_that_memory_never_had(each_outbox, clock):
+    """With DATA_RETENTION_DAYS=1 and a memory that was down for longer than that."""
+    memory = FakeMemory()
+    await each_outbox.accept("p", "s", [turn("a")])
+    clock.pass_s(1.5 * DAY_S)
+    await Sweep(each_outbox, memory, Erasure(each_outbox, memory, nobody, clock), DAY_S, clock).expire()
+    await drain(Delivery(each_outbox, memory, now=clock))
+    assert memory.ids("s") == ["a"]
