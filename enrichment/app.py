@@ -84,13 +84,14 @@ def _lifespan(
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
-            delivery = Delivery(outbox, kept, changed=reading.recent.forget, now=clock)
-            erasure = Erasure(outbox, kept, reading.recent.forget, clock)
-            sweep = Sweep(outbox, kept, erasure, settings.data_retention_days * DAY_S, clock)
+            recent = reading.recent
+            delivery = Delivery(outbox, kept, changed=recent.forget)
+            erasure = Erasure(outbox, kept, recent.forget, clock)
+            sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             async with (
                 supervised("delivery", delivery.run()) as delivering,
-                supervised("sweep", sweep.run()),
-                supervised("listening", listening(outbox, delivery.wake)),
+                supervised("sweep", sweep.run()) as sweeping,
+                supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
                     "people": People(grants, _callers(settings)),
@@ -100,6 +101,7 @@ def _lifespan(
                     "memory": kept,
                     "delivery": delivery,
                     "delivering": delivering,
+                    "beside": (sweeping, hearing),
                     "erasure": erasure,
                     "now": clock,
                 }

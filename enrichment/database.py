@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,8 +49,9 @@ class _Stop:
 class _Piece:
     """Work that waits for its transaction, and what came of it."""
 
-    def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
+    def __init__(self, work: Work[Any], future: asyncio.Future[Any], *, erases: bool = False) -> None:
         self.work = work
+        self.erases = erases
         self.future = future
         self.result: Any = None
         self.error: Exception | None = None
@@ -88,8 +90,10 @@ class Database:
         self._thread = threading.Thread(target=self._serve, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work[Result]) -> Result:
+    async def run(self, work: Work[Result], *, erases: bool = False) -> Result:
         """What ``work`` returns, once it is durable. Raises what it raised, or `StorageFailed`.
+
+        What it ``erases`` is not in the log of the file any more either.
 
         Work that was given up after 5 s may still be committed later. That is safe: whoever repeats it brings
         the same ids, and a lease that nobody holds runs out.
@@ -99,7 +103,7 @@ class Database:
         if self._commit_s > SLOW_COMMIT_S and not self._queue.empty():
             raise StorageFailed("the disk is slow")
         future: asyncio.Future[Result] = self._loop.create_future()
-        self._queue.put(_Piece(work, future))
+        self._queue.put(_Piece(work, future, erases=erases))
         try:
             async with asyncio.timeout(RUN_S):
                 return await future
@@ -135,6 +139,8 @@ class Database:
         began = time.monotonic()
         try:
             self._commit(group)
+            if any(piece.erases for piece in group):
+                self._empty_the_log()
         except BaseException as exc:
             _fail(group, exc)
             if not isinstance(exc, Exception):
@@ -142,6 +148,11 @@ class Database:
         finally:  # whatever it was: nobody is left waiting, nor told that something was kept
             self._commit_s = time.monotonic() - began
             self._loop.call_soon_threadsafe(_settle, group)
+
+    def _empty_the_log(self) -> None:
+        """Outside any transaction; while somebody reads beside us it has to wait for a later checkpoint."""
+        with suppress(apsw.BusyError, apsw.LockedError):
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _refuse_what_is_queued(self) -> None:
         """At the end nobody takes it any more: who waits for it learns that at once."""

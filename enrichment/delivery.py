@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -41,14 +40,12 @@ class Delivery:
         *,
         changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
-        now: Callable[[], float] = time.time,
         breaker: Breaker | None = None,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
         self._changed = changed
         self._jitter = jitter
-        self._now = now
         self.breaker = breaker or Breaker()
         self._news = asyncio.Event()
         self.last_error: str | None = None
@@ -123,7 +120,7 @@ class Delivery:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.forget_session(claim.person, claim.session_id)
         except (TimeoutError, Unreachable, ForgottenLater) as exc:
-            self.last_error = type(exc).__name__  # the erasure repeats itself, see `enrichment.erasure`
+            self.last_error = type(exc).__name__  # the outbox has ordered it: the sweep asks again
         except Exception as exc:
             self.last_error = type(exc).__name__
             log.error("memory.broke", session_id=claim.session_id, exc_info=exc)
@@ -168,8 +165,8 @@ class Delivery:
         await self._postpone(claim, exc, reason, delay_s)
 
     async def _postpone(self, claim: Claim, exc: Exception, reason: str, delay_s: float) -> None:
-        if self._now() - claim.oldest_at > PARK_AFTER_S:
-            await self._park_turn(claim, claim.turns[0].turn_id, exc, f"too old: {reason}")
+        if claim.oldest_s > PARK_AFTER_S:
+            await self._park_turn(claim, claim.oldest_turn_id, exc, f"too old: {reason}")
             return
         self.last_error = type(exc).__name__
         log.warning("turn.postponed", session_id=claim.session_id, reason=reason, delay_s=round(delay_s, 1))

@@ -8,6 +8,7 @@ down when somebody asks forgets when it is back.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from enrichment.memory.port import Forgotten, ForgottenLater, Memory, Unreachabl
 from enrichment.outbox.port import Emptied, Order, Outbox
 
 FORGET_S = 25.0
+FAILURES_TO_STOP = 3
 
 log = structlog.get_logger(__name__)
 
@@ -68,14 +70,27 @@ class Erasure:
         return Certificate(session_id, emptied, forgotten, datetime.fromtimestamp(self.now(), UTC))
 
     async def carry_out(self) -> int:
-        """Forget what is still ordered; how many orders are left."""
-        done = [await self._forget(order) for order in await self.outbox.orders()]
-        return sum(forgotten is None for forgotten in done)
+        """Forget what is still ordered; how many orders are left.
+
+        In any order, so that none that fails always stands before the others; a memory that is down is not
+        asked for all of them.
+        """
+        orders = [*await self.outbox.orders()]
+        random.shuffle(orders)
+        left, failed_in_a_row = len(orders), 0
+        for order in orders:
+            is_reached = await self._ask(order) is not None
+            failed_in_a_row = 0 if is_reached else failed_in_a_row + 1
+            if is_reached and order.is_ripe:
+                await self.outbox.confirm(order.person, order.session_id)
+                left -= 1
+            if failed_in_a_row == FAILURES_TO_STOP:
+                break
+        return left
 
     async def _forget(self, order: Order) -> Forgotten | None:
         """None when it must be done once more: a deliverer was at work, or memory has not confirmed."""
         forgotten = await self._ask(order)
-        self.changed(order.person)
         if forgotten is None or not order.is_ripe:
             return None
         await self.outbox.confirm(order.person, order.session_id)
@@ -91,4 +106,6 @@ class Erasure:
             log.warning("erasure.waits", error=type(exc).__name__)
         except Exception as exc:  # one that cannot be carried out must not stop the others
             log.error("memory.broke", exc_info=exc)
+        finally:
+            self.changed(order.person)
         return None

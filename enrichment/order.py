@@ -25,6 +25,14 @@ AnyTurn = TypeVar("AnyTurn", bound=Placed)
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A turn without its text."""
+
+    turn_id: str
+    previous_turn_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting(Generic[AnyTurn]):
     """A pending turn, when it was accepted (Unix seconds), and whether the turn it follows has come.
 
@@ -56,6 +64,12 @@ def releasable(waiting: Sequence[Waiting[AnyTurn]], now: float) -> tuple[list[An
             held.add(turn.turn_id)
             until.append(end)
     return free, min(until, default=None)
+
+
+def oldest_of(waiting: Sequence[Waiting[Place]], claimed: Sequence[Placed]) -> Waiting[Place]:
+    """Which of the claimed turns was accepted first."""
+    ids = {turn.turn_id for turn in claimed}
+    return min((each for each in waiting if each.turn.turn_id in ids), key=lambda each: each.accepted_at)
 
 
 def conversation_order(turns: Iterable[AnyTurn]) -> list[AnyTurn]:

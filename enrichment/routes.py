@@ -41,6 +41,7 @@ class State(TypedDict):
     memory: Memory
     delivery: Delivery
     delivering: asyncio.Task[None]
+    beside: tuple[asyncio.Task[None], ...]
     erasure: Erasure
     now: Callable[[], float]
 
@@ -207,6 +208,8 @@ async def ready(request: Request[State]) -> Response:
         return JSONResponse({"status": "the outbox has ended"}, 503, headers=NO_STORE)
     if request.state["delivering"].done():
         return JSONResponse({"status": "delivery has ended"}, 503, headers=NO_STORE)
+    if any(task.done() for task in request.state["beside"]):
+        return JSONResponse({"status": "the sweep or the listening has ended"}, 503, headers=NO_STORE)
     return JSONResponse({"status": "ready"}, headers=NO_STORE)
 
 

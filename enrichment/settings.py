@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from broker.edge.settings import BaseUrl, SharedSettings
+from broker.edge.settings import BaseUrl, SharedSettings, holds_people_s_data
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
@@ -81,6 +81,15 @@ class Settings(SharedSettings):
             raise ValueError(f"required with MEMORY_BACKEND={backend}")
         if value is not None and not _is_one_word(value.get_secret_value()):
             raise ValueError("must be one word of visible ASCII: it is sent in a header")
+        return value
+
+    @field_validator("memory_backend")
+    @classmethod
+    def _one_memory_for_all_replicas(cls, value: str, info: ValidationInfo) -> str:
+        url = info.data.get("database_url")
+        is_shared = isinstance(url, SecretStr) and not url.get_secret_value().startswith("sqlite:")
+        if value == "embedded" and is_shared and holds_people_s_data(info):
+            raise ValueError("embedded is one file of one process: with DATABASE_URL=postgresql: name a Zep")
         return value
 
     @property

@@ -27,7 +27,7 @@ CONNECT_S = 3.0
 class Listening(Protocol):
     """An outbox that several processes share, and that tells when another of them has accepted something."""
 
-    async def listen(self, wake: Callable[[], None]) -> None: ...
+    async def listen(self, wake: Callable[[], None], forgotten: Callable[[str | None], None]) -> None: ...
 
 
 @asynccontextmanager
@@ -63,10 +63,15 @@ async def _postgres(settings: Settings, now: Callable[[], float] | None) -> Outb
     return outbox
 
 
-async def listening(outbox: Outbox, wake: Callable[[], None]) -> None:
-    """Work beside the requests: hear what other replicas accept. An outbox that nobody shares has no news."""
+async def listening(
+    outbox: Outbox, wake: Callable[[], None], forgotten: Callable[[str | None], None]
+) -> None:
+    """Work beside the requests: hear what other replicas accept, and of whom (hashed) they forgot something.
+
+    An outbox that nobody shares has no news.
+    """
     if isinstance(outbox, Listening):
-        await outbox.listen(wake)
+        await outbox.listen(wake, forgotten)
     await asyncio.Event().wait()
 
 

@@ -116,7 +116,7 @@ class EmbeddedMemory:
             db.execute(FORGET, (person, session_id))
             return Forgotten(int(db.changes() > 0), db.changes())
 
-        return await self._write(forget)
+        return await self._write(forget, erases=True)
 
     async def forget_person(self, person: str) -> Forgotten:
         def forget(db: apsw.Connection) -> Forgotten:
@@ -124,11 +124,11 @@ class EmbeddedMemory:
             db.execute(FORGET_PERSON, (person,))
             return Forgotten(sessions, db.changes())
 
-        return await self._write(forget)
+        return await self._write(forget, erases=True)
 
-    async def _write(self, work: Work[Result]) -> Result:
+    async def _write(self, work: Work[Result], *, erases: bool = False) -> Result:
         try:
-            return await self._database.run(work)
+            return await self._database.run(work, erases=erases)
         except StorageFailed as exc:
             raise Unreachable("the memory's file cannot be written") from exc
 

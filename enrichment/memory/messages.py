@@ -69,6 +69,13 @@ def messages_of(person: str, session_id: str, turn: Turn, characters: int) -> li
     ]
 
 
+def is_of(message: Message, person: str, session_id: str) -> bool:
+    """Whether we wrote it for this person: the ids of our messages say so."""
+    turn_id, part = message.metadata.get("turn_id"), message.metadata.get("part")
+    known = isinstance(turn_id, str) and isinstance(part, int)
+    return known and message.id == message_id(person, session_id, str(turn_id), int(part or 0))
+
+
 def turns_of(messages: Iterable[Message]) -> list[Turn]:
     """The turns in the order in which they began to arrive.
 

@@ -76,6 +76,14 @@ class ZepMemory:
                 raise Rejected(turns[0].turn_id, "the session is another person's in Zep")
             for turn in turns:
                 await self._add(person, session_id, turn)
+            await self._drop_what_is_left_over(person, session_id)
+
+    async def _drop_what_is_left_over(self, person: str, session_id: str) -> bool:
+        """What was written just after somebody erased it: by the person nobody would find it any more."""
+        if not await self._sessions.is_left_over(person, session_id):
+            return False
+        await or_none(self._zep.memory.delete(session_id))
+        return True
 
     async def _add(self, person: str, session_id: str, turn: Turn) -> None:
         """Zep may fail after storing: the next attempt then hears that the message exists, a success."""
@@ -141,7 +149,7 @@ class ZepMemory:
         """The messages. Facts made of them are the person's in Zep, and go with `forget_person` alone."""
         async with asking(ERASE_S):
             if not await self._sessions.is_of(person, session_id):
-                return Forgotten(0, 0)
+                return Forgotten(int(await self._drop_what_is_left_over(person, session_id)), 0)
             turns = await self._sessions.turns(session_id)
             await or_none(self._zep.memory.delete(session_id))
             if await self._sessions.find(session_id) is not None:

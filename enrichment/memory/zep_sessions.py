@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, TypeAdapter
 # Not zep_python.client: its clients let the variable ZEP_API_URL override the address they are given.
 from zep_python.base_client import AsyncBaseClient
 
-from enrichment.memory.messages import Message, turns_of
+from enrichment.memory.messages import Message, is_of, turns_of
 from enrichment.memory.port import Unreachable
 from enrichment.memory.sessions import Place
 from enrichment.memory.zep_wire import ANSWER_S, Refused, is_session_id, or_exists, or_none, user_id
@@ -66,7 +66,21 @@ class Sessions:
         return session
 
     async def turns(self, session_id: str) -> list[Turn]:
-        """All of a session whose owner is known. What the SDK calls a cursor counts pages from 1."""
+        """All of a session whose owner is known."""
+        return turns_of(await self._messages(session_id))
+
+    async def is_left_over(self, person: str, session_id: str) -> bool:
+        """Whether the session is nobody's and holds what we wrote for this person, and nothing else.
+
+        Zep makes such a session for a message that comes just after its own was deleted.
+        """
+        session = await self.find(session_id) if is_session_id(session_id) else None
+        if session is None or session.user_id:
+            return False
+        return all(is_of(message, person, session_id) for message in await self._messages(session_id))
+
+    async def _messages(self, session_id: str) -> list[Message]:
+        """What the SDK calls a cursor counts pages from 1."""
         messages: list[Message] = []
         for number in range(1, MOST_PAGES + 1):
             asked = self._zep.memory.get_session_messages(session_id, limit=self._page, cursor=number)
@@ -74,7 +88,7 @@ class Sessions:
             messages += kept(page)
             if len(page) < self._page:
                 break
-        return turns_of(messages)
+        return messages
 
     async def places(self, person: str) -> list[Place]:
         """The person's sessions; none of somebody else's, nor any whose id could be another address."""

@@ -50,8 +50,8 @@ class Claim:
     """The next turns of one session, leased to one deliverer.
 
     ``lease`` fences: whoever claims after this lease has run out gets a higher one, and settling with the
-    lower one changes nothing. ``attempts`` counts the failures in a row before this claim. ``oldest_at`` is
-    when the first of the turns was accepted (Unix seconds).
+    lower one changes nothing. ``attempts`` counts the failures in a row before this claim. The turn
+    ``oldest_turn_id`` has waited longest, for ``oldest_s`` seconds.
     """
 
     person: str
@@ -59,7 +59,8 @@ class Claim:
     turns: Sequence[Turn]
     lease: int
     attempts: int
-    oldest_at: float
+    oldest_turn_id: str
+    oldest_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ class Outbox(Protocol):
     async def delivered(self, claim: Claim) -> bool:
         """Every turn of the claim is in memory: their text leaves the outbox, their ids stay.
 
-        False when the session was erased meanwhile: then what was just remembered must be forgotten again.
+        False when the session was taken out meanwhile: what was just remembered must be forgotten again,
+        and an `Order` stands that says so.
         """
         ...
 
@@ -189,15 +191,15 @@ class Outbox(Protocol):
         """Memory has forgotten it."""
         ...
 
-    async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:
-        """(person, session) of what was last written to before then (Unix seconds), oldest first."""
+    async def expire(self, keep_s: float, limit: int) -> int:
+        """Take out sessions that nobody wrote to for so long, each with an `Order` and without a tombstone.
+
+        At most ``limit`` of them, the oldest first, and none with turns that memory has still to get. How
+        many; they may be written to again at once.
+        """
         ...
 
-    async def expire(self, person: str, session_id: str, before: float) -> bool:
-        """Take out a session that is still as old as that, without a tombstone; False when it is not."""
-        ...
-
-    async def expire_tombstones(self, before: float) -> int:
+    async def expire_tombstones(self, keep_s: float) -> int:
         """Take out tombstones older than that; how many."""
         ...
 

@@ -98,14 +98,13 @@ class PostgresOutbox:
     async def confirm(self, person: str, session_id: str | None) -> None:
         await self._connections.run(lambda db: erasure.confirm(db, person, session_id))
 
-    async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:
-        return await self._connections.run(lambda db: erasure.idle_sessions(db, before, limit))
+    async def expire(self, keep_s: float, limit: int) -> int:
+        return await self._connections.run(lambda db: erasure.expire(db, keep_s, limit, self._now()))
 
-    async def expire(self, person: str, session_id: str, before: float) -> bool:
-        return await self._connections.run(lambda db: erasure.expire(db, person, session_id, before))
-
-    async def expire_tombstones(self, before: float) -> int:
-        return await self._connections.run(lambda db: erasure.expire_tombstones(db, before), within_s=ERASE_S)
+    async def expire_tombstones(self, keep_s: float) -> int:
+        return await self._connections.run(
+            lambda db: erasure.expire_tombstones(db, keep_s, self._now()), within_s=ERASE_S
+        )
 
     async def lines(self, *, state: str | None, limit: int, after: str = "") -> Sequence[Line]:
         return await self._connections.run(lambda db: operating.lines(db, state, limit, after))
@@ -119,9 +118,10 @@ class PostgresOutbox:
     async def drop(self, session_id: str, turn_id: str, *, reason: str) -> bool:
         return await self._connections.run(lambda db: operating.drop(db, session_id, turn_id, reason))
 
-    async def listen(self, wake: Callable[[], None]) -> None:
-        """Calls ``wake`` when any replica has accepted something, until cancelled."""
-        await news.listen(self._connections.connect, wake)
+    async def listen(self, wake: Callable[[], None], forgotten: Callable[[str | None], None]) -> None:
+        """Calls ``wake`` when any replica has accepted something, ``forgotten`` with the hash of whom any has
+        forgotten something; until cancelled."""
+        await news.listen(self._connections.connect, wake, forgotten)
 
     def is_serving(self) -> bool:
         return self._writer is not None and self._writer.is_serving()

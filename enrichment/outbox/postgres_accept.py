@@ -17,10 +17,12 @@ from enrichment.outbox.port import Accepted, Erased, ForeignSession
 from enrichment.outbox.postgres_connections import NOW, Connection
 from enrichment.outbox.postgres_group import Outcome, Post, Unstorable
 from enrichment.outbox.postgres_news import NOTIFY
-from enrichment.outbox.postgres_schema import hashed
+from enrichment.pseudonym import hashed
 from enrichment.turn_rows import COLUMNS, values
 from enrichment.turns import Turn
 
+# A session that somebody holds must not stop all others: then each post is stored alone.
+PATIENCE = "SET LOCAL lock_timeout = 300"
 LOCK_PEOPLE = "SELECT pg_advisory_xact_lock_shared(key) FROM unnest(%s::bigint[]) AS key"
 ERASED_PEOPLE = "SELECT person, erased_at FROM outbox_erased_person WHERE person = ANY(%s::text[])"
 # The lease starts with the clock, so that it also fences what expired and was begun again under its old id.
@@ -65,8 +67,9 @@ Owner = tuple[str | None, str | None]  # whose a session is, or the hash of whos
 async def store(connection: Connection, posts: Sequence[Post], now: float | None) -> Sequence[Outcome]:
     """What became of each post, inside the transaction of the caller."""
     try:
+        await connection.execute(PATIENCE)
         return await _store(connection, posts, now)
-    except (psycopg.DataError, psycopg.IntegrityError, UnicodeError) as exc:
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.errors.LockNotAvailable, UnicodeError) as exc:
         raise Unstorable(type(exc).__name__) from None
 
 

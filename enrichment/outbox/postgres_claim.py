@@ -12,22 +12,23 @@ from typing import Any
 
 from psycopg.rows import TupleRow
 
-from enrichment.order import Waiting, releasable
+from enrichment.order import Place, Waiting, oldest_of, releasable
 from enrichment.outbox.port import CLAIM_TURNS, LEASE_S, Claim
 from enrichment.outbox.postgres_connections import NOW, Connection
 from enrichment.turn_rows import COLUMNS, turn_of
+from enrichment.turns import Turn
 
-MOST_ORDERED = 200  # how far ahead in arrival a turn is looked for that others follow
+MOST_AT_ONCE = 200  # turns that the claim itself brings; with more of them the order is found by ids alone
 LEASE_COLUMNS = 6
 
+IS_NEXT = """previous_turn_id IS NULL OR EXISTS (
+    SELECT FROM outbox_turn AS before
+    WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id)"""
 PENDING = f"""
-SELECT {COLUMNS}, accepted_at,
-    previous_turn_id IS NULL OR EXISTS (
-        SELECT FROM outbox_turn AS before
-        WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id), seq
+SELECT {COLUMNS}, accepted_at, {IS_NEXT}, seq
 FROM outbox_turn AS turn WHERE state = 'pending' AND session_id =
 """
-FIRST_COME = f"ORDER BY seq LIMIT {MOST_ORDERED}"
+FIRST_COME = f"ORDER BY seq LIMIT {MOST_AT_ONCE}"
 # While memory has still to forget something, nothing new comes under it: it would be forgotten too.
 LEASE = f"""
 WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
@@ -45,17 +46,21 @@ SELECT leased.*, leased.lease - 1 = seen.lease, waiting.* FROM leased
 JOIN outbox_session AS seen ON seen.session_id = leased.session_id  -- as it was when the statement began
 LEFT JOIN LATERAL ({PENDING} leased.session_id {FIRST_COME}) AS waiting ON true ORDER BY seq
 """
-PENDING_AGAIN = f"{PENDING} %s {FIRST_COME}"
+PLACES = f"""
+SELECT turn_id, previous_turn_id, accepted_at, {IS_NEXT}
+FROM outbox_turn AS turn WHERE session_id = %s AND state = 'pending' ORDER BY seq
+"""
+TURNS = f"SELECT {COLUMNS} FROM outbox_turn WHERE session_id = %s AND turn_id = ANY (%s)"
 GIVE_UP = """
 UPDATE outbox_session SET leased_until = 0, due_at = %s, held_back = true WHERE session_id = %s
 """
 HOLDER = "SELECT person, lease FROM outbox_session WHERE session_id = %s FOR UPDATE"
 DELIVERED = "SELECT outbox_delivered(%s, %s, %s, %s::text[], %s)"
 SETTLE = "SELECT outbox_settle(%s, %s, %s)"
+# The lease stays on record: a request that was given up may still be at work in memory.
 POSTPONE = f"""
 WITH clock AS (SELECT {NOW} AS now)
-UPDATE outbox_session SET attempts = attempts + 1, last_error = %(error)s, leased_until = 0,
-    due_at = now + %(delay_s)s
+UPDATE outbox_session SET attempts = attempts + 1, last_error = %(error)s, due_at = now + %(delay_s)s
 FROM clock WHERE session_id = %(session_id)s
 """
 PARK = """
@@ -87,20 +92,29 @@ async def lease(connection: Connection, now: float | None) -> tuple[Lease, Claim
     *about, is_as_seen = rows[0][:LEASE_COLUMNS]
     lease = Lease(*about)
     pending = [row[LEASE_COLUMNS:] for row in rows if is_as_seen and row[LEASE_COLUMNS] is not None]
-    return lease, _claim(lease, pending)[0]
+    return lease, _claim(lease, pending) if len(pending) < MOST_AT_ONCE else None
 
 
-def _claim(lease: Lease, pending: Sequence[TupleRow]) -> tuple[Claim | None, float | None]:
-    """What of the pending turns may leave now; and when the first of the others may, if there are any."""
-    waiting = [Waiting(turn_of(row[:-3]), row[-3], row[-2]) for row in pending]
-    turns, held_until = releasable(waiting, lease.leased_at)
-    if not turns:
-        return None, held_until
-    turns = turns[:CLAIM_TURNS]
-    claimed = {turn.turn_id for turn in turns}
-    oldest_at = min(each.accepted_at for each in waiting if each.turn.turn_id in claimed)
-    claim = Claim(lease.person, lease.session_id, turns, lease.number, lease.attempts, oldest_at)
-    return claim, held_until
+def _claim(lease: Lease, pending: Sequence[TupleRow]) -> Claim | None:
+    """What of the pending turns may leave now."""
+    turns = {turn.turn_id: turn for turn in (turn_of(row[:-3]) for row in pending)}
+    waiting = [
+        Waiting(_place(turn), row[-3], row[-2]) for turn, row in zip(turns.values(), pending, strict=True)
+    ]
+    free, _ = releasable(waiting, lease.leased_at)
+    return _claimed(lease, waiting, [turns[place.turn_id] for place in free[:CLAIM_TURNS]]) if free else None
+
+
+def _place(turn: Turn) -> Place:
+    return Place(turn.turn_id, turn.previous_turn_id)
+
+
+def _claimed(lease: Lease, waiting: Sequence[Waiting[Place]], turns: Sequence[Turn]) -> Claim:
+    oldest = oldest_of(waiting, turns)
+    oldest_s = lease.leased_at - oldest.accepted_at
+    return Claim(
+        lease.person, lease.session_id, turns, lease.number, lease.attempts, oldest.turn.turn_id, oldest_s
+    )
 
 
 async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None:
@@ -111,11 +125,16 @@ async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None
     holder = await _holder(connection, lease.session_id)
     if holder != (lease.person, lease.number):
         return None
-    pending = await (await connection.execute(PENDING_AGAIN, (lease.session_id,))).fetchall()
-    claim, held_until = _claim(lease, pending)
-    if claim is None:
+    rows = await (await connection.execute(PLACES, (lease.session_id,))).fetchall()
+    waiting = [Waiting(Place(row[0], row[1]), row[2], row[3]) for row in rows]
+    free, held_until = releasable(waiting, lease.leased_at)
+    if not free:
         await connection.execute(GIVE_UP, (held_until, lease.session_id))
-    return claim
+        return None
+    ids = [place.turn_id for place in free[:CLAIM_TURNS]]
+    found = await (await connection.execute(TURNS, (lease.session_id, ids))).fetchall()
+    turns = {turn.turn_id: turn for turn in map(turn_of, found)}
+    return _claimed(lease, waiting, [turns[turn_id] for turn_id in ids])
 
 
 async def delivered(connection: Connection, claim: Claim, now: float | None) -> bool:

@@ -10,7 +10,8 @@ from psycopg.rows import TupleRow
 from enrichment.outbox.port import Emptied, ForeignSession, Order
 from enrichment.outbox.postgres_accept import person_key
 from enrichment.outbox.postgres_connections import NOW, Connection
-from enrichment.outbox.postgres_schema import hashed
+from enrichment.outbox.postgres_news import changed
+from enrichment.pseudonym import hashed
 
 # A row to lock, also for a session that nobody has written to: a post under way meets it.
 MAKE = f"""
@@ -47,13 +48,22 @@ ORDERS = f"""
 SELECT person, nullif(session_id, ''), not_before <= {NOW} FROM outbox_erasure ORDER BY not_before
 """
 CONFIRM = "DELETE FROM outbox_erasure WHERE session_id = %s AND person = %s"
-IDLE = """
-SELECT person, session_id FROM outbox_session
-WHERE written_at < %s AND person IS NOT NULL ORDER BY written_at LIMIT %s
+# A post that comes that very moment has its session stay: its row is locked, or no longer as old.
+EXPIRE = f"""
+WITH clock AS (SELECT {NOW} AS now), idle AS (
+    SELECT session_id FROM outbox_session AS session, clock
+    WHERE written_at < now - %(keep_s)s AND person IS NOT NULL AND NOT EXISTS (
+        SELECT FROM outbox_turn AS turn WHERE turn.session_id = session.session_id AND state = 'pending')
+    ORDER BY written_at LIMIT %(limit)s FOR UPDATE OF session SKIP LOCKED
+), gone AS (
+    DELETE FROM outbox_session AS session USING idle WHERE session.session_id = idle.session_id
+    RETURNING session.session_id, person, leased_until
+)
+INSERT INTO outbox_erasure AS kept (session_id, person, not_before) SELECT * FROM gone
+ON CONFLICT (session_id, person) DO UPDATE SET not_before = greatest(kept.not_before, excluded.not_before)
 """
-EXPIRE = "DELETE FROM outbox_session WHERE session_id = %s AND person = %s AND written_at < %s"
-EXPIRE_SESSIONS = "DELETE FROM outbox_session WHERE erased_at < %s"
-EXPIRE_PEOPLE = "DELETE FROM outbox_erased_person WHERE erased_at < %s"
+EXPIRE_SESSIONS = f"DELETE FROM outbox_session WHERE erased_at < {NOW} - %(keep_s)s"
+EXPIRE_PEOPLE = f"DELETE FROM outbox_erased_person WHERE erased_at < {NOW} - %(keep_s)s"
 
 
 async def erase_session(connection: Connection, person: str, session_id: str, now: float | None) -> Emptied:
@@ -102,19 +112,17 @@ async def orders(connection: Connection, now: float | None) -> Sequence[Order]:
 
 async def confirm(connection: Connection, person: str, session_id: str | None) -> None:
     await connection.execute(CONFIRM, (session_id or "", person))
+    await changed(connection, person)
 
 
-async def idle_sessions(connection: Connection, before: float, limit: int) -> Sequence[tuple[str, str]]:
-    rows = await (await connection.execute(IDLE, (before, limit))).fetchall()
-    return [(person, session_id) for person, session_id in rows]
+async def expire(connection: Connection, keep_s: float, limit: int, now: float | None) -> int:
+    """How many sessions were that old and had nothing to deliver; their turns go with them."""
+    about = {"keep_s": keep_s, "limit": limit, "now": now}
+    return (await connection.execute(EXPIRE, about)).rowcount
 
 
-async def expire(connection: Connection, person: str, session_id: str, before: float) -> bool:
-    """Its turns go with it; a post that comes that very moment has it stay, or begins it anew."""
-    return (await connection.execute(EXPIRE, (session_id, person, before))).rowcount == 1
-
-
-async def expire_tombstones(connection: Connection, before: float) -> int:
-    sessions = await connection.execute(EXPIRE_SESSIONS, (before,))
-    people = await connection.execute(EXPIRE_PEOPLE, (before,))
+async def expire_tombstones(connection: Connection, keep_s: float, now: float | None) -> int:
+    about = {"keep_s": keep_s, "now": now}
+    sessions = await connection.execute(EXPIRE_SESSIONS, about)
+    people = await connection.execute(EXPIRE_PEOPLE, about)
     return sessions.rowcount + people.rowcount

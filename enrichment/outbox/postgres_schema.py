@@ -13,7 +13,6 @@ that an erasure and a late post meet at.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -84,6 +83,9 @@ DECLARE
 BEGIN
     SELECT person, lease INTO holder FROM outbox_session WHERE session_id = of_session FOR UPDATE;
     IF NOT FOUND OR holder.person IS DISTINCT FROM of_person THEN
+        INSERT INTO outbox_erasure (session_id, person, not_before) VALUES (
+            of_session, of_person, coalesce(given_now, extract(epoch FROM clock_timestamp())::float8))
+        ON CONFLICT DO NOTHING;
         RETURN false;
     END IF;
     IF holder.lease = of_lease THEN
@@ -125,11 +127,6 @@ async def migrate(connection: AsyncConnection[Any]) -> None:
         for number, statements in enumerate(MIGRATIONS[version:], version + 1):
             await connection.execute(statements)
             await connection.execute("INSERT INTO outbox_schema (version) VALUES (%s)", (number,))
-
-
-def hashed(person: str) -> str:
-    """What stands for a person who was erased."""
-    return hashlib.sha256(person.encode()).hexdigest()
 
 
 async def _version(connection: AsyncConnection[Any]) -> int:

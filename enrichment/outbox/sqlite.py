@@ -26,7 +26,8 @@ from enrichment.outbox.port import (
     Order,
     StorageFailed,
 )
-from enrichment.outbox.sqlite_schema import hashed, migrate, person_key, session_key
+from enrichment.outbox.sqlite_schema import migrate, person_key, session_key
+from enrichment.pseudonym import hashed
 from enrichment.turn_rows import COLUMNS, turn_of, values
 from enrichment.turns import Turn
 
@@ -127,11 +128,13 @@ class SqliteOutbox:
 
     async def erase_session(self, person: str, session_id: str) -> Emptied:
         now = self._now()
-        return await self._database.run(lambda db: sqlite_erasure.session(db, person, session_id, now))
+        return await self._database.run(
+            lambda db: sqlite_erasure.session(db, person, session_id, now), erases=True
+        )
 
     async def erase_person(self, person: str) -> Emptied:
         now = self._now()
-        return await self._database.run(lambda db: sqlite_erasure.person(db, person, now))
+        return await self._database.run(lambda db: sqlite_erasure.person(db, person, now), erases=True)
 
     async def orders(self) -> Sequence[Order]:
         return await self._database.run(lambda db: sqlite_erasure.orders(db, self._now()))
@@ -139,13 +142,12 @@ class SqliteOutbox:
     async def confirm(self, person: str, session_id: str | None) -> None:
         await self._database.run(lambda db: sqlite_erasure.confirm(db, person, session_id))
 
-    async def idle_sessions(self, before: float, limit: int) -> Sequence[tuple[str, str]]:
-        return await self._database.run(lambda db: sqlite_erasure.idle(db, before, limit))
+    async def expire(self, keep_s: float, limit: int) -> int:
+        before = self._now() - keep_s
+        return await self._database.run(lambda db: sqlite_erasure.expire(db, before, limit), erases=True)
 
-    async def expire(self, person: str, session_id: str, before: float) -> bool:
-        return await self._database.run(lambda db: sqlite_erasure.expire(db, person, session_id, before))
-
-    async def expire_tombstones(self, before: float) -> int:
+    async def expire_tombstones(self, keep_s: float) -> int:
+        before = self._now() - keep_s
         return await self._database.run(lambda db: sqlite_erasure.expire_tombstones(db, before))
 
     async def lines(self, *, state: str | None, limit: int, after: str = "") -> Sequence[Line]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import apsw
 
-from enrichment.order import Waiting, releasable
+from enrichment.order import Place, Waiting, oldest_of, releasable
 from enrichment.outbox.port import CLAIM_TURNS, LEASE_S, Claim
 from enrichment.turn_rows import COLUMNS, Row, turn_of
 from enrichment.turns import Turn
 
-LOOKED_AT = 1_000  # pending turns of a session, to find the order in which they leave
 SESSIONS_LOOKED_AT = 100  # in one claim, when everything in them is held back
 
 # While memory has still to forget something, nothing new comes under it: it would be forgotten too.
@@ -29,7 +26,7 @@ WAITING = """
 SELECT turn_id, previous_turn_id, accepted_at, previous_turn_id IS NULL OR EXISTS (
     SELECT 1 FROM turn AS before WHERE before.session_id = turn.session_id
     AND before.turn_id = turn.previous_turn_id)
-FROM turn WHERE session_id = ? AND state = 'pending' ORDER BY seq LIMIT ?
+FROM turn WHERE session_id = ? AND state = 'pending' ORDER BY seq
 """
 CLAIMED = f"SELECT {COLUMNS} FROM turn WHERE session_id = ? AND turn_id = ?"
 HELD = "SELECT 1 FROM session WHERE session_id = ? AND lease = ?"
@@ -41,20 +38,17 @@ UPDATE session SET attempts = 0, last_error = :error, leased_until = NULL, due_a
     WHEN EXISTS (SELECT 1 FROM turn WHERE session_id = :session_id AND state = 'pending') THEN :now END
 WHERE session_id = :session_id
 """
+# The lease stays on record: a request that was given up may still be at work in memory.
 POSTPONE = """
-UPDATE session SET due_at = ?, leased_until = NULL, attempts = attempts + 1, last_error = ?
+UPDATE session SET due_at = ?, attempts = attempts + 1, last_error = ?
 WHERE session_id = ?
 """
 PARK = "UPDATE turn SET state = 'parked', reason = ? WHERE session_id = ? AND turn_id = ?"
+ORDER = """
+INSERT INTO erasure (person, session_id, not_before) VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET not_before = max(not_before, excluded.not_before)
+"""
 IS_THERE = "SELECT 1 FROM session WHERE session_id = ? AND person = ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What ordering needs of a turn, without its text."""
-
-    turn_id: str
-    previous_turn_id: str | None
 
 
 def claim(db: apsw.Connection, now: float) -> Claim | None:
@@ -63,20 +57,20 @@ def claim(db: apsw.Connection, now: float) -> Claim | None:
         if leased is None:
             return None
         session_id, person, lease, attempts = leased
-        turns, oldest_at, due_at = _releasable(db, session_id, now)
-        if turns:
-            return Claim(person, session_id, turns, lease, attempts, oldest_at)
+        waiting = _waiting(db, session_id)
+        free, due_at = releasable(waiting, now)
+        if free:
+            turns = [_turn(db, session_id, place.turn_id) for place in free[:CLAIM_TURNS]]
+            oldest = oldest_of(waiting, turns)
+            oldest_s = now - oldest.accepted_at
+            return Claim(person, session_id, turns, lease, attempts, oldest.turn.turn_id, oldest_s)
         db.execute(HELD_BACK, (due_at, session_id))
     return None
 
 
-def _releasable(db: apsw.Connection, session_id: str, now: float) -> tuple[list[Turn], float, float | None]:
-    """The turns that may leave now, when the oldest pending one was accepted, when others may leave."""
-    rows: list[Row] = db.execute(WAITING, (session_id, LOOKED_AT)).fetchall()
-    waiting = [Waiting(Place(row[0], row[1]), row[2], bool(row[3])) for row in rows]
-    free, due_at = releasable(waiting, now)
-    oldest_at = min((each.accepted_at for each in waiting), default=0.0)
-    return [_turn(db, session_id, place.turn_id) for place in free[:CLAIM_TURNS]], oldest_at, due_at
+def _waiting(db: apsw.Connection, session_id: str) -> list[Waiting[Place]]:
+    rows: list[Row] = db.execute(WAITING, (session_id,)).fetchall()
+    return [Waiting(Place(row[0], row[1]), row[2], bool(row[3])) for row in rows]
 
 
 def _turn(db: apsw.Connection, session_id: str, turn_id: str) -> Turn:
@@ -89,7 +83,10 @@ def delivered(db: apsw.Connection, claim: Claim, now: float) -> bool:
         db.executemany(DELIVERED, [(claim.session_id, turn.turn_id) for turn in claim.turns])
         db.execute(SETTLE, {"session_id": claim.session_id, "now": now, "error": None})
         return True
-    return db.execute(IS_THERE, (claim.session_id, claim.person)).get is not None
+    if db.execute(IS_THERE, (claim.session_id, claim.person)).get is not None:
+        return True
+    db.execute(ORDER, (claim.person, claim.session_id, now))
+    return False
 
 
 def postpone(db: apsw.Connection, claim: Claim, due_at: float, reason: str) -> None:

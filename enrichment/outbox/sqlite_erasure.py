@@ -8,7 +8,9 @@ from dataclasses import replace
 import apsw
 
 from enrichment.outbox.port import Emptied, ForeignSession, Order
-from enrichment.outbox.sqlite_schema import hashed, person_key, session_key
+from enrichment.outbox.sqlite_delivery import ORDER
+from enrichment.outbox.sqlite_schema import person_key, session_key
+from enrichment.pseudonym import hashed
 from enrichment.turn_rows import Row
 
 OWNER = "SELECT person FROM session WHERE session_id = ?"
@@ -20,15 +22,14 @@ BURY = """
 INSERT INTO tombstone (key, person, erased_at) VALUES (?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET erased_at = excluded.erased_at WHERE person = excluded.person
 """
-ORDER = """
-INSERT INTO erasure (person, session_id, not_before) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET not_before = max(not_before, excluded.not_before)
-"""
 ORDERS = "SELECT person, nullif(session_id, ''), not_before <= ? FROM erasure ORDER BY not_before"
 NOT_BEFORE = "SELECT not_before FROM erasure WHERE person = ? AND session_id = ?"
 CONFIRM = "DELETE FROM erasure WHERE person = ? AND session_id = ?"
-IDLE = "SELECT person, session_id FROM session WHERE written_at < ? ORDER BY written_at LIMIT ?"
-IS_IDLE = "SELECT 1 FROM session WHERE person = ? AND session_id = ? AND written_at < ?"
+IDLE = """
+SELECT person, session_id, coalesce(leased_until, 0) FROM session WHERE written_at < ? AND NOT EXISTS (
+    SELECT 1 FROM turn WHERE turn.session_id = session.session_id AND state = 'pending')
+ORDER BY written_at LIMIT ?
+"""
 OLD_TOMBSTONES = "DELETE FROM tombstone WHERE erased_at < ?"
 
 
@@ -69,15 +70,13 @@ def confirm(db: apsw.Connection, who: str, session_id: str | None) -> None:
     db.execute(CONFIRM, (who, session_id or ""))
 
 
-def idle(db: apsw.Connection, before: float, limit: int) -> Sequence[tuple[str, str]]:
-    return [(row[0], row[1]) for row in db.execute(IDLE, (before, limit))]
-
-
-def expire(db: apsw.Connection, who: str, session_id: str, before: float) -> bool:
-    if db.execute(IS_IDLE, (who, session_id, before)).get is None:
-        return False
-    _remove(db, session_id)
-    return True
+def expire(db: apsw.Connection, before: float, limit: int) -> int:
+    """How many sessions were that old and had nothing to deliver."""
+    idle: list[Row] = db.execute(IDLE, (before, limit)).fetchall()
+    for who, session_id, leased_until in idle:
+        _remove(db, session_id)
+        db.execute(ORDER, (who, session_id, leased_until))
+    return len(idle)
 
 
 def expire_tombstones(db: apsw.Connection, before: float) -> int:

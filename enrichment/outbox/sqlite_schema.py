@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import apsw
 
+from enrichment.pseudonym import hashed
 from enrichment.turn_rows import DEFINITIONS
 
 TABLES = f"""
@@ -64,11 +63,6 @@ def migrate(db: apsw.Connection) -> None:
         for step in STEPS[version:]:
             db.execute(step)
         db.execute(f"PRAGMA user_version = {len(STEPS)}")
-
-
-def hashed(person: str) -> str:
-    """What stands for a person who was erased."""
-    return hashlib.sha256(person.encode()).hexdigest()
 
 
 def session_key(session_id: str) -> str:

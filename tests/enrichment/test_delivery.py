@@ -11,14 +11,11 @@ from enrichment.breaker import IN_A_ROW
 from enrichment.delivery import PARK_AFTER_S, Delivery, backoff_s
 from enrichment.memory.port import Rejected, Unreachable
 from enrichment.outbox.port import LEASE_S
-from tests.clocks import Clock
 from tests.enrichment.build import FakeMemory, SlowMemory, turn
 
-CLOCK = Clock()
 
-
-def delivery(outbox, memory, now=CLOCK):
-    return Delivery(outbox, memory, jitter=lambda _low, high: high, now=now)
+def delivery(outbox, memory):
+    return Delivery(outbox, memory, jitter=lambda _low, high: high)
 
 
 async def drain(delivery):
@@ -220,7 +217,7 @@ async def test_what_memory_says_about_a_turn_is_an_answer_and_no_outage(outbox):
 async def test_a_turn_is_parked_by_age_and_never_by_how_often_it_was_tried(outbox, clock):
     memory = FakeMemory(*[Unreachable("down")] * 102)
     await outbox.accept("p", "s", [turn("a")])
-    subject = delivery(outbox, memory, now=clock)
+    subject = delivery(outbox, memory)
     for _ in range(100):
         await subject.deliver_one()
         clock.pass_s(60)

@@ -125,13 +125,12 @@ async def test_whatever_was_said_is_kept_as_it_is(outbox, text):
 
 
 async def test_a_claim_holds_a_session_s_turns(outbox, clock):
-    accepted_at = clock()
     await outbox.accept("p", "s", [turn("a"), turn("b", after="a")])
     clock.pass_s(1)
     await outbox.accept("p", "s", [turn("c", after="b")])
     claim = await outbox.claim()
     assert (claim.person, claim.session_id, ids(claim)) == ("p", "s", ["a", "b", "c"])
-    assert (claim.attempts, claim.oldest_at) == (0, accepted_at)
+    assert (claim.attempts, claim.oldest_turn_id, claim.oldest_s) == (0, "a", 1)
 
 
 async def test_a_claim_takes_no_more_than_one_delivery_can_carry(outbox):

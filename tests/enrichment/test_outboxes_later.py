@@ -162,8 +162,13 @@ async def test_a_delivery_of_what_expired_meanwhile_is_undone_and_fences_nothing
     await outbox.accept("p", "s", [turn("a")])
     old = await outbox.claim()
     clock.pass_s(LEASE_S)
-    assert await outbox.expire("p", "s", clock())
+    await outbox.delivered(await outbox.claim())
+    clock.pass_s(LEASE_S)
+    assert await outbox.expire(1, limit=9) == 1
+    await outbox.confirm("p", "s")
     assert await outbox.delivered(old) is False
+    assert await outbox.orders() == [Order("p", "s", True)]
+    await outbox.confirm("p", "s")
     await outbox.accept("p", "s", [turn("b")])
     assert (await outbox.claim()).lease > old.lease
 
@@ -177,34 +182,54 @@ async def test_a_reason_may_quote_anything(outbox):
 # Retention
 
 
-async def test_idle_sessions_come_oldest_first(outbox, clock):
-    began = clock()
+async def test_sessions_expire_oldest_first_and_leave_an_order_for_memory(outbox, clock):
     for session_id in ("s2", "s1", "s3"):
         await outbox.accept("p", session_id, [turn("a")])
+        await deliver(outbox)
         clock.pass_s(10)
     await outbox.accept("p", "s2", [turn("b")])
-    assert await outbox.idle_sessions(clock(), limit=9) == [("p", "s1"), ("p", "s3")]
-    assert await outbox.idle_sessions(clock(), limit=1) == [("p", "s1")]
-    assert await outbox.idle_sessions(began, limit=9) == []
+    await deliver(outbox)
+    clock.pass_s(LEASE_S)
+    assert await outbox.expire(LEASE_S + 25, limit=9) == 0
+    assert await outbox.expire(LEASE_S + 5, limit=1) == 1
+    assert await outbox.orders() == [Order("p", "s1", True)]
+    assert await outbox.expire(LEASE_S + 5, limit=9) == 1
+    assert [line.session_id for line in await outbox.lines(state=None, limit=9)] == ["s2"]
 
 
 async def test_an_expired_session_is_gone_without_a_tombstone(outbox, clock):
     await outbox.accept("p", "s", [turn("a")])
+    await deliver(outbox)
     clock.pass_s(10)
-    assert await outbox.expire("p", "s", clock())
+    assert await outbox.expire(5, limit=9) == 1
     assert await outbox.entries("s") == []
-    assert not await outbox.expire("p", "s", clock())
+    assert await outbox.expire(5, limit=9) == 0
     assert (await outbox.accept("p", "s", [turn("a")])).accepted == ["a"]
 
 
-async def test_a_session_that_was_written_to_does_not_expire(outbox, clock):
+async def test_what_is_new_in_an_expired_session_waits_until_memory_has_forgotten_the_old(outbox, clock):
     await outbox.accept("p", "s", [turn("a")])
+    await deliver(outbox)
     clock.pass_s(10)
-    before = clock()
-    await outbox.accept("p", "s", [turn("b")])
-    assert not await outbox.expire("p", "s", before)
-    assert not await outbox.expire("other", "s", before + 1)
-    assert await waiting(outbox) == ["a", "b"]
+    await outbox.expire(5, limit=9)
+    await outbox.accept("p", "s", [turn("a")])
+    assert await outbox.claim() is None
+    await outbox.confirm("p", "s")
+    assert ids(await outbox.claim()) == ["a"]
+
+
+async def test_what_memory_has_still_to_get_does_not_expire(outbox, clock):
+    await outbox.accept("p", "s", [turn("a")])
+    clock.pass_s(1_000_000)
+    assert await outbox.expire(5, limit=9) == 0
+    assert await waiting(outbox) == ["a"]
+
+
+async def test_a_parked_turn_expires_with_its_session(outbox, clock):
+    await parked(outbox)
+    clock.pass_s(10)
+    assert await outbox.expire(5, limit=9) == 1
+    assert (await outbox.depth()).parked == 0
 
 
 async def test_tombstones_expire(outbox, clock):
@@ -212,7 +237,7 @@ async def test_tombstones_expire(outbox, clock):
     await outbox.erase_person("p")
     clock.pass_s(10)
     await outbox.erase_session("p", "younger")
-    assert await outbox.expire_tombstones(clock()) == 2
+    assert await outbox.expire_tombstones(5) == 2
     assert (await outbox.accept("p", "s", [turn("a")], granted_at=1)).accepted == ["a"]
     with pytest.raises(Erased):
         await outbox.accept("p", "younger", [turn("a")])
@@ -222,8 +247,36 @@ async def test_a_tombstone_is_no_session(outbox, clock):
     await outbox.accept("p", "s", [turn("a")])
     await outbox.erase_session("p", "s")
     clock.pass_s(10)
-    assert await outbox.idle_sessions(clock(), limit=9) == []
+    assert await outbox.expire(5, limit=9) == 0
     assert await outbox.lines(state=None, limit=9) == []
+
+
+async def test_a_delivery_that_was_given_up_holds_back_what_is_said_to_be_erased(outbox, clock):
+    """The request may still be at work in memory: until its lease has ended nothing is certain."""
+    await outbox.accept("p", "s", [turn("a")])
+    await outbox.postpone(await outbox.claim(), delay_s=1, reason="memory took too long")
+    assert (await outbox.erase_session("p", "s")).leased_until == clock() + LEASE_S
+
+
+async def test_a_claim_tells_which_of_its_turns_has_waited_longest(outbox, clock):
+    await outbox.accept("p", "s", [turn("b", after="a")])
+    clock.pass_s(7)
+    await outbox.accept("p", "s", [turn("a")])
+    clock.pass_s(1)
+    claim = await outbox.claim()
+    assert (ids(claim), claim.oldest_turn_id, claim.oldest_s) == (["a", "b"], "b", 8)
+
+
+@pytest.mark.parametrize("count", [250, 1_050])
+async def test_a_long_session_that_arrived_in_reverse_leaves_in_order(outbox, count):
+    turns = [turn(f"t{n}", after=f"t{n - 1}" if n else None) for n in range(count)]
+    for start in range(0, count, 30):
+        await outbox.accept("p", "s", [*reversed(turns)][start : start + 30])
+    left = []
+    while claim := await outbox.claim():
+        left += ids(claim)
+        await outbox.delivered(claim)
+    assert left == [each.turn_id for each in turns]
 
 
 # Operating

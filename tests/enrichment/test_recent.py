@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from enrichment.pseudonym import hashed
 from enrichment.recent import FRESH_S, MOST_PEOPLE, Recent
 from tests.clocks import Clock
 from tests.enrichment.service import delivered, grant, said, service
@@ -47,6 +48,15 @@ async def test_a_person_whose_memory_changed_is_read_again(recent, source):
     await recent.get("p", source)
     recent.forget("p")
     assert await recent.get("p", source) == 2
+
+
+async def test_whom_another_replica_forgot_is_read_again_and_nobody_else(recent, source):
+    await recent.get("p", source)
+    await recent.get("q", source)
+    recent.forget_hashed(hashed("p"))
+    assert [await recent.get("p", source), await recent.get("q", source)] == [3, 2]
+    recent.forget_hashed(None)
+    assert await recent.get("q", source) == 4
 
 
 async def test_one_person_never_gets_what_is_another_s(recent, source):

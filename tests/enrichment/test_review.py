@@ -16,11 +16,13 @@ from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Unreachable
 from enrichment.order import HOLD_BACK_S
 from enrichment.outbox.port import LEASE_S
+from enrichment.settings import Settings
 from enrichment.sweep import Sweep
 from enrichment.turns import clean
 from tests.enrichment.build import DownMemory, FakeMemory, turn
 from tests.enrichment.service import as_person, problem, service
 from tests.enrichment.zeps import simulated_zep
+from tests.waiting import until
 
 DAY_S = 86_400.0
 
@@ -51,7 +53,7 @@ async def drain(delivery):
 async def test_what_a_person_says_after_an_erasure_outlives_the_repeated_order(each_outbox, clock):
     """Accepted with a new grant, delivered, and then wiped by the order of before."""
     memory = ForgetsPersonsLater()
-    delivery = Delivery(each_outbox, memory, now=clock)
+    delivery = Delivery(each_outbox, memory)
     erasure = Erasure(each_outbox, memory, nobody, clock)
     await each_outbox.accept("p", "old", [turn("a")], granted_at=clock())
     await drain(delivery)
@@ -68,7 +70,7 @@ async def test_what_a_person_says_after_an_erasure_outlives_the_repeated_order(e
 async def test_an_erasure_with_a_delivery_in_flight_keeps_what_is_said_later(each_outbox, clock):
     """The same without any failure: the order is not ripe before the lease ends."""
     memory = FakeMemory()
-    delivery = Delivery(each_outbox, memory, now=clock)
+    delivery = Delivery(each_outbox, memory)
     erasure = Erasure(each_outbox, memory, nobody, clock)
     await each_outbox.accept("p", "old", [turn("a")], granted_at=clock())
     await each_outbox.claim()
@@ -98,7 +100,7 @@ class BusyWhileForgetting(FakeMemory):
 
 async def test_a_session_that_is_written_to_again_during_the_sweep_keeps_the_new_turn(each_outbox, clock):
     memory = BusyWhileForgetting()
-    delivery = Delivery(each_outbox, memory, now=clock)
+    delivery = Delivery(each_outbox, memory)
     for session_id in ("s-1", "s-2"):
         await each_outbox.accept("p", session_id, [turn("old")])
     await drain(delivery)
@@ -112,7 +114,7 @@ async def test_a_session_that_is_written_to_again_during_the_sweep_keeps_the_new
 
     memory.meanwhile = write_to_the_other
     erasure = Erasure(each_outbox, memory, nobody, clock)
-    await Sweep(each_outbox, memory, erasure, 90 * DAY_S, clock).expire()
+    await Sweep(each_outbox, erasure, 90 * DAY_S).expire()
     await drain(delivery)
     assert "new" in memory.ids(memory.other)
 
@@ -126,18 +128,15 @@ class RefusesOneSession(FakeMemory):
 
 async def test_one_session_that_cannot_be_forgotten_stops_no_other_from_expiring(each_outbox, clock):
     memory = RefusesOneSession()
-    delivery = Delivery(each_outbox, memory, now=clock)
+    delivery = Delivery(each_outbox, memory)
     await each_outbox.accept("p", "s-poison", [turn("a")])
     clock.pass_s(1)
     await each_outbox.accept("q", "s-good", [turn("a")])
     await drain(delivery)
     clock.pass_s(91 * DAY_S)
-    sweep = Sweep(each_outbox, memory, Erasure(each_outbox, memory, nobody, clock), 90 * DAY_S, clock)
+    sweep = Sweep(each_outbox, Erasure(each_outbox, memory, nobody, clock), 90 * DAY_S)
     for _ in range(3):
-        try:
-            await sweep.expire()
-        except Unreachable:
-            pass
+        await sweep.expire()
     assert memory.ids("s-good", "q") == []
 
 
@@ -145,7 +144,7 @@ async def test_one_session_that_cannot_be_forgotten_stops_no_other_from_expiring
 async def test_a_long_session_that_was_posted_in_reverse_is_delivered_in_order(each_outbox, clock, count):
     """As while memory is down. More pending turns than a claim looks at."""
     memory = FakeMemory()
-    delivery = Delivery(each_outbox, memory, now=clock)
+    delivery = Delivery(each_outbox, memory)
     turns = [turn(f"t{n}", after=f"t{n - 1}" if n else None) for n in range(count)]
     for start in range(0, count, 30):
         chunk = [*reversed(turns)][start : start + 30]
@@ -157,7 +156,7 @@ async def test_a_long_session_that_was_posted_in_reverse_is_delivered_in_order(e
 
 
 async def test_what_is_parked_for_its_age_is_the_old_turn(each_outbox, clock):
-    delivery = Delivery(each_outbox, DownMemory(), now=clock, jitter=lambda low, high: low)
+    delivery = Delivery(each_outbox, DownMemory(), jitter=lambda low, high: low)
     await each_outbox.accept("p", "s", [turn("b", after="a")])
     clock.pass_s(PARK_AFTER_S + 60)
     await each_outbox.accept("p", "s", [turn("a")])
@@ -202,7 +201,7 @@ async def test_what_a_frozen_deliverer_brought_back_is_forgotten_although_memory
     memory = FrozenThenDown(erase)
     erasure = Erasure(each_outbox, memory, nobody, clock)
     await each_outbox.accept("p", "s", [turn("a")])
-    await Delivery(each_outbox, memory, now=clock).deliver_one()
+    await Delivery(each_outbox, memory).deliver_one()
     clock.pass_s(LEASE_S + 1)
     await erasure.carry_out()
     assert memory.ids("s") == []
@@ -225,7 +224,7 @@ async def test_a_bug_in_forgetting_ends_no_delivery(each_outbox, clock):
         await remember(person, session_id, turns)
 
     memory.remember = erased_meanwhile
-    assert await Delivery(each_outbox, memory, now=clock).deliver_one()
+    assert await Delivery(each_outbox, memory).deliver_one()
 
 
 async def test_readiness_or_the_sweep_survives_a_bug_in_forgetting(tmp_path, keys):
@@ -263,10 +262,7 @@ def test_a_text_of_accents_takes_no_time_that_others_miss():
     """64 KiB fit into a body, and are looked at before anybody has to show a grant."""
     text = "a" + "\u0315\u0300" * 15_900
     began = time.process_time()
-    try:
-        clean(text)
-    except ValueError:
-        pass
+    clean(text)
     assert time.process_time() - began < 0.1
 
 
@@ -320,10 +316,12 @@ async def test_another_replica_tells_nothing_that_was_erased(tmp_path, keys, dat
         assert "xyzzyplugh" in (await b.get("/memory/context", headers=headers)).text
         erased = await a.delete("/memory/users/me", headers=headers)
         assert erased.json()["complete"] is True
-        await asyncio.sleep(0.5)
-        told = (await b.get("/memory/context", headers=headers)).text
+
+        async def told_nothing():
+            return "xyzzyplugh" not in (await b.get("/memory/context", headers=headers)).text
+
+        assert await until(told_nothing, within_s=3.0)
     await memory.really_close()
-    assert "xyzzyplugh" not in told
 
 
 class EmbeddedMemoryOfAll(EmbeddedMemory):
@@ -357,9 +355,7 @@ async def test_nul_in_a_path_is_no_failure_of_storage(tmp_path, keys, database, 
 
 
 def test_replicas_do_not_each_keep_a_memory_of_their_own(tmp_path):
-    from enrichment.settings import Settings
-
-    with pytest.raises(ValueError, match="memory_backend|MEMORY_BACKEND"):
+    with pytest.raises(ValueError, match=r"memory_backend"):
         Settings(
             environment="production",
             auth_required=True,
@@ -387,7 +383,7 @@ async def test_a_delivery_to_zep_that_an_erasure_overtakes_leaves_nothing_of_nob
 
         monkeypatch.setattr(memory, "_add", overtaken)
         await outbox.accept("p", "s", [turn("a"), turn("b", "my password is xyzzyplugh")])
-        await Delivery(outbox, memory, now=clock).deliver_one()
+        await Delivery(outbox, memory).deliver_one()
         clock.pass_s(LEASE_S + 1)
         assert await erasure.carry_out() == 0
         assert await outbox.orders() == []
@@ -401,8 +397,8 @@ async def test_a_replica_whose_clock_is_ahead_forgets_nothing_before_its_time(re
     memory = FakeMemory()
     await outbox.accept("p", "s", [turn("a")])
     await drain(Delivery(outbox, memory))
-    erasure = Erasure(outbox, memory, nobody)
-    await Sweep(outbox, memory, erasure, 90 * DAY_S, lambda: time.time() + 91 * DAY_S).expire()
+    erasure = Erasure(outbox, memory, nobody, lambda: time.time() + 91 * DAY_S)
+    await Sweep(outbox, erasure, 90 * DAY_S).expire()
     assert memory.ids("s") == ["a"]
 
 
@@ -411,6 +407,6 @@ async def test_retention_takes_nothing_that_memory_never_had(each_outbox, clock)
     memory = FakeMemory()
     await each_outbox.accept("p", "s", [turn("a")])
     clock.pass_s(1.5 * DAY_S)
-    await Sweep(each_outbox, memory, Erasure(each_outbox, memory, nobody, clock), DAY_S, clock).expire()
-    await drain(Delivery(each_outbox, memory, now=clock))
+    await Sweep(each_outbox, Erasure(each_outbox, memory, nobody, clock), DAY_S).expire()
+    await drain(Delivery(each_outbox, memory))
     assert memory.ids("s") == ["a"]
