@@ -152,7 +152,7 @@ async def test_a_session_that_expires_while_it_is_written_to_is_begun_anew_or_st
 async def test_whoever_accepts_wakes_the_other_replicas(replicas):
     here, there = await replicas(), await replicas()
     woken = asyncio.Event()
-    listening = asyncio.create_task(there.listen(woken.set, len))
+    listening = asyncio.create_task(there.listen(woken.set, id))
     async with asyncio.timeout(5):
         await woken.wait()  # once when it begins to listen: whatever came before
         woken.clear()
@@ -401,7 +401,7 @@ async def test_while_the_server_is_away_everything_fails_in_time_and_then_works_
     outbox = PostgresOutbox(own_server.url())
     await outbox.open()
     woken = asyncio.Queue()
-    listening = asyncio.create_task(outbox.listen(lambda: woken.put_nowait(None), len))
+    listening = asyncio.create_task(outbox.listen(lambda: woken.put_nowait(None), id))
     await outbox.accept("p", "s", [turn("a")])
     claim = await outbox.claim()
     await asyncio.to_thread(own_server.stop)
