@@ -1,4 +1,4 @@
-"""What a reviewer found. Each test states what should hold; see the report for which do not."""
+"""What a reviewer found to be possible once, and must never be again."""
 
 from __future__ import annotations
 
