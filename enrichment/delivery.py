@@ -125,6 +125,9 @@ class Delivery:
                 await self._memory.forget_session(claim.person, claim.session_id)
         except (TimeoutError, Unreachable, ForgottenLater) as exc:
             self.last_error = type(exc).__name__  # the erasure repeats itself, see `enrichment.erasure`
+        except Exception as exc:
+            self.last_error = type(exc).__name__
+            log.error("memory.broke", session_id=claim.session_id, exc_info=exc)
 
     async def _claim(self) -> Claim | None:
         """A claim; when we are cancelled meanwhile, one that nobody will deliver is given back."""

@@ -85,14 +85,17 @@ class Room:
         """Whether less than 256 MiB is left, on a small disk less than a tenth: nothing new is taken then."""
         now = self._now()
         if self._looked_at is None or abs(now - self._looked_at) >= LOOK_S:
-            usage = shutil.disk_usage(self._folder)
-            self._is_short = usage.free < min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total)
+            self._is_short = self._is_short_without(0)
             self._looked_at = now
         return self._is_short
 
+    def _is_short_without(self, size: int) -> bool:
+        usage = shutil.disk_usage(self._folder)
+        return usage.free - size < min(LEAST_FREE_BYTES, LEAST_FREE_SHARE * usage.total)
+
     def keep_ballast(self) -> None:
         """Reserve the ballast's blocks, unless they are, or too little room is left for them."""
-        if self._ballast_bytes == 0 or self._ballast.exists() or self.is_short():
+        if self._ballast_bytes == 0 or self._ballast.exists() or self._is_short_without(self._ballast_bytes):
             return
         with self._ballast.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, self._ballast_bytes)

@@ -89,4 +89,6 @@ class Erasure:
                 return await self.memory.forget_session(order.person, order.session_id)
         except (TimeoutError, Unreachable, ForgottenLater) as exc:
             log.warning("erasure.waits", error=type(exc).__name__)
-            return None
+        except Exception as exc:  # one that cannot be carried out must not stop the others
+            log.error("memory.broke", exc_info=exc)
+        return None

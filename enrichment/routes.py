@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypedDict
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from broker.edge.bodies import JSON, JSON_OR_BEACON, parse, read_body
-from broker.edge.ids import SessionId
+from broker.edge.ids import SESSION_ID, SessionId
 from broker.edge.problems import Invalid, NotAllowed
 from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
@@ -125,7 +126,7 @@ def _page_of(request: Request[State]) -> tuple[int, str | None]:
 async def read_episode(request: Request[State]) -> Response:
     reader = await request.state["people"].reader_of(request)
     session_id = request.path_params["session_id"]
-    if not reader.may_read(session_id):
+    if not reader.may_read(session_id) or not re.fullmatch(SESSION_ID, session_id):
         raise UnknownEpisode
     episode = await request.state["reading"].episode(reader.person, session_id)
     return JSONResponse(episode, headers=NO_STORE)

@@ -30,6 +30,7 @@ BODY_BYTES = 64 * 1024  # what a browser may still send from a page that is clos
 MOST_TURNS = 30
 TEXT_CHARACTERS = 8_000
 EARLIEST_YEAR, LATEST_YEAR = 2000, 2099
+MOST_MARKS = 30
 
 
 class Speaker(StrEnum):
@@ -49,7 +50,20 @@ def clean(text: object) -> object:
     if not text.isprintable():  # it nearly always is, and looking at each character was a third of a post
         lines = re.sub(r"\r\n?", "\n", text).replace("\t", " ")
         text = "".join(char for char in lines if char == "\n" or not _is_control(char))
-    return unicodedata.normalize("NFC", text).strip()
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", _few_marks_in_a_row(text))
+    return text.strip()
+
+
+def _few_marks_in_a_row(text: str) -> str:
+    """No letter has more than 30 marks (https://unicode.org/reports/tr15/#Stream_Safe_Text_Format); sorting
+    the thousands that a body could hold took most of a second."""
+    few, marks = [], 0
+    for char in text:
+        marks = marks + 1 if unicodedata.combining(char) else 0
+        if marks <= MOST_MARKS:
+            few.append(char)
+    return "".join(few)
 
 
 def _is_control(char: str) -> bool:

@@ -68,6 +68,8 @@ class EmbeddedMemory:
 
     async def episodes(self, person: str, *, limit: int, cursor: str | None = None) -> Episodes:
         before = MOST_SEQ if cursor is None else int(cursor)
+        if not 0 <= before <= MOST_SEQ:
+            raise ValueError("the cursor is none of ours")
 
         def read(db: apsw.Connection) -> list[Row]:
             return db.execute(EPISODES, (person, before, limit)).fetchall()

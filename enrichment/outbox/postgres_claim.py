@@ -28,9 +28,12 @@ SELECT {COLUMNS}, accepted_at,
 FROM outbox_turn AS turn WHERE state = 'pending' AND session_id =
 """
 FIRST_COME = f"ORDER BY seq LIMIT {MOST_ORDERED}"
+# While memory has still to forget something, nothing new comes under it: it would be forgotten too.
 LEASE = f"""
 WITH clock AS MATERIALIZED (SELECT {NOW} AS now), due AS MATERIALIZED (
-    SELECT session_id FROM outbox_session WHERE due_at <= (SELECT now FROM clock)
+    SELECT session_id FROM outbox_session WHERE due_at <= (SELECT now FROM clock) AND NOT EXISTS (
+        SELECT FROM outbox_erasure AS ordered WHERE ordered.person = outbox_session.person
+        AND ordered.session_id IN ('', outbox_session.session_id))
     ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
 ), leased AS (
     UPDATE outbox_session SET lease = lease + 1, held_back = false,

@@ -22,7 +22,10 @@ SELECT session_id FROM outbox_session WHERE person = %s AND EXISTS (
 ORDER BY session_id
 """
 NEXT_DUE_S = f"""
-SELECT greatest(0, due_at - {NOW}) FROM outbox_session WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1
+SELECT greatest(0, due_at - {NOW}) FROM outbox_session WHERE due_at IS NOT NULL AND NOT EXISTS (
+    SELECT FROM outbox_erasure AS ordered WHERE ordered.person = outbox_session.person
+    AND ordered.session_id IN ('', outbox_session.session_id))
+ORDER BY due_at LIMIT 1
 """
 DEPTH = f"""
 WITH clock AS (SELECT {NOW} AS now), waiting AS (

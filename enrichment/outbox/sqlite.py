@@ -57,7 +57,11 @@ UNDELIVERED_SESSIONS = """
 SELECT DISTINCT session_id FROM turn JOIN session USING (session_id)
 WHERE person = ? AND state <> 'delivered' AND text IS NOT NULL
 """
-NEXT_DUE = "SELECT min(due_at) FROM session WHERE due_at IS NOT NULL"
+NEXT_DUE = """
+SELECT min(due_at) FROM session WHERE due_at IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM erasure WHERE erasure.person = session.person
+    AND erasure.session_id IN ('', session.session_id))
+"""
 DEPTH = """
 SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'parked'),
        min(accepted_at) FILTER (WHERE state = 'pending')

@@ -14,9 +14,14 @@ from enrichment.turns import Turn
 LOOKED_AT = 1_000  # pending turns of a session, to find the order in which they leave
 SESSIONS_LOOKED_AT = 100  # in one claim, when everything in them is held back
 
+# While memory has still to forget something, nothing new comes under it: it would be forgotten too.
 LEASE = """
 UPDATE session SET due_at = :now + :lease_s, leased_until = :now + :lease_s, lease = lease + 1
-WHERE session_id = (SELECT session_id FROM session WHERE due_at <= :now ORDER BY due_at LIMIT 1)
+WHERE session_id = (
+    SELECT session_id FROM session WHERE due_at <= :now AND NOT EXISTS (
+        SELECT 1 FROM erasure WHERE erasure.person = session.person
+        AND erasure.session_id IN ('', session.session_id))
+    ORDER BY due_at LIMIT 1)
 RETURNING session_id, person, lease, attempts
 """
 HELD_BACK = "UPDATE session SET due_at = ?, leased_until = NULL WHERE session_id = ?"
