@@ -50,13 +50,12 @@ class Delivery:
         self._jitter = jitter
         self._now = now
         self.breaker = breaker or Breaker()
-        self._news: asyncio.Queue[None] = asyncio.Queue(1)  # wakes one of those who wait, or the next who would
+        self._news = asyncio.Event()
         self.last_error: str | None = None
 
     def wake(self) -> None:
-        """Something was accepted: one deliverer looks, and wakes another when it found something."""
-        if not self._news.full():
-            self._news.put_nowait(None)
+        """Something was accepted."""
+        self._news.set()
 
     async def run(self) -> None:
         """Runs for ever. If it ends by itself that is a bug, and readiness must say so."""
@@ -69,6 +68,7 @@ class Delivery:
             if (rest_s := self.breaker.admit()) > 0:
                 await asyncio.sleep(rest_s)
                 continue
+            self._news.clear()
             try:
                 if not await self.deliver_one():
                     await self._wait()
@@ -81,7 +81,7 @@ class Delivery:
         due_s = await self._outbox.next_due_s()
         try:
             async with asyncio.timeout(IDLE_S if due_s is None else min(due_s, IDLE_S)):
-                await self._news.get()
+                await self._news.wait()
         except TimeoutError:
             return
 
@@ -90,7 +90,6 @@ class Delivery:
         claim = await self._claim()
         if claim is None:
             return False
-        self.wake()
         try:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.remember(claim.person, claim.session_id, claim.turns)
