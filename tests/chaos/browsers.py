@@ -11,7 +11,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tests.chaos.history import Conversations, History, Session
@@ -151,3 +152,23 @@ class Crowd:
         if (guessed.session_id, parcel[0]) in self.history.acked:  # before, it would become the intruder's
             intruding = self.said.intruding(guessed)
             await connection.post(intruding.body(list(intruding.turns)))
+
+
+@asynccontextmanager
+async def speaking(crowd: Crowd) -> AsyncIterator[None]:
+    """Around what happens meanwhile. On leaving, the crowd speaks until it has had enough; or, when something
+    broke, no more.
+    """
+    task = asyncio.create_task(crowd.speak())
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def kept(crowd: Crowd, turns: int) -> None:
+    """Returns when so many turns have been answered 202."""
+    while len(crowd.history.acked) < turns:
+        await asyncio.sleep(0.02)

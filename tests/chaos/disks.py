@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,14 +81,7 @@ def _sectors(start: int, end: int) -> Iterator[tuple[int, int]]:
     return pairwise(edges)
 
 
-def silent(_disk: object, _kind: object, _error: object, _trace: object) -> bool:
-    """What SQLite cannot pass on to anybody, because it is closing, is not printed."""
-    return True
-
-
 class _PoweredFile(apsw.VFSFile):
-    excepthook = silent  # type: ignore[assignment]
-
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], power: Power) -> None:
         super().__init__(BASE, name, flags)
         self._power = power
@@ -119,8 +113,6 @@ class _PoweredFile(apsw.VFSFile):
 class PoweredDisk(apsw.VFS):
     """Its files live as long as the power does."""
 
-    excepthook = silent  # type: ignore[assignment]
-
     def __init__(self, power: Power) -> None:
         self._power = power
         super().__init__("powered", BASE)
@@ -136,8 +128,6 @@ class PoweredDisk(apsw.VFS):
 
 
 class _CrampedFile(apsw.VFSFile):
-    excepthook = silent  # type: ignore[assignment]
-
     def __init__(self, name: apsw.URIFilename | str | None, flags: list[int], full: Path) -> None:
         super().__init__(BASE, name, flags)
         self._full = full
@@ -161,11 +151,16 @@ class CrampedDisk(apsw.VFS):
 
 @contextmanager
 def under_sqlite(disk: apsw.VFS, name: str) -> Iterator[None]:
-    """Every connection that is opened inside uses ``disk``."""
-    usual = apsw.vfs_names()[0]
+    """Every connection that is opened inside uses ``disk``.
+
+    What SQLite cannot pass on to anybody, because it is closing, is not printed.
+    """
+    usual, hook = apsw.vfs_names()[0], sys.unraisablehook
     apsw.set_default_vfs(name)
+    sys.unraisablehook = lambda _unraisable: None
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         apsw.set_default_vfs(usual)
         disk.unregister()

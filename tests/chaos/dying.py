@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from broker.edge.grants import GrantSigner
 from enrichment.outbox.port import LEASE_S
-from tests.chaos.browsers import Crowd
+from tests.chaos.browsers import Crowd, kept, speaking
 from tests.chaos.checker import Verdict, check
 from tests.chaos.history import Conversations, History
 from tests.chaos.outcome import Ground, Outcome, at_least
@@ -43,20 +43,19 @@ def drain_s(ground: Ground) -> float:
 
 
 async def killed(ground: Ground) -> Outcome:
-    """``kill -9`` again and again under load; the memory is the embedded one where the outbox is, too."""
+    """``kill -9`` again and again under load; the memory is the embedded one, which dies with it."""
     system = System(ground.folder, ground.database_url, lease_options(ground))
     rng = random.Random(ground.seed)
     finished = asyncio.Event()
     async with opened(system):
         crowd = crowd_of(system, ground, "killed", enough=finished.is_set)
-        speaking = asyncio.create_task(crowd.speak())
-        for _ in range(ground.size.kills):
-            await asyncio.sleep(rng.uniform(0.2, 1.5))
-            await system.running[0].kill()
-            await system.restart(0)
-        await asyncio.sleep(1.0)
-        finished.set()
-        await speaking
+        async with speaking(crowd):
+            for _ in range(ground.size.kills):
+                await asyncio.sleep(rng.uniform(0.2, 1.5))
+                await system.running[0].kill()
+                await system.restart(0)
+            await asyncio.sleep(1.0)
+            finished.set()
         drained_s = await system.drained(drain_s(ground))
         broken = crowd.answers[0]
     happened = {
@@ -87,15 +86,12 @@ async def disk_full(ground: Ground) -> Outcome:
     finished = asyncio.Event()
     async with opened(system):
         crowd = crowd_of(system, ground, "full", enough=finished.is_set)
-        speaking = asyncio.create_task(crowd.speak())
-        while len(crowd.history.acked) < ground.size.turns // (ground.size.fills + 1):
-            await asyncio.sleep(0.05)
-        for _ in range(ground.size.fills):
-            await _fill(full, crowd)
-        while len(crowd.history.acked) < ground.size.turns:
-            await asyncio.sleep(0.05)
-        finished.set()
-        await speaking
+        async with speaking(crowd):
+            await kept(crowd, ground.size.turns // (ground.size.fills + 1))
+            for _ in range(ground.size.fills):
+                await _fill(full, crowd)
+            await kept(crowd, ground.size.turns)
+            finished.set()
         await system.drained(drain_s(ground))
         refused = crowd.answers[503]
     bars = [at_least("disk full: posts refused with 503", refused, ground.size.fills)]
@@ -112,9 +108,7 @@ async def _fill(full: Path, crowd: Crowd) -> None:
         await asyncio.sleep(0.02)
     await asyncio.sleep(1.0)
     full.unlink()  # noqa: ASYNC240
-    kept = len(crowd.history.acked)
-    while len(crowd.history.acked) < kept + 100:
-        await asyncio.sleep(0.02)
+    await kept(crowd, len(crowd.history.acked) + 100)
 
 
 async def frozen(ground: Ground) -> Outcome:
@@ -127,13 +121,12 @@ async def frozen(ground: Ground) -> Outcome:
         assert system.recorder
         await system.recorder.told(slow_s=0.01)
         crowd = crowd_of(system, ground, "frozen")
-        speaking = asyncio.create_task(crowd.speak())
-        for _ in range(ground.size.freezes):
-            await asyncio.sleep(1.0)
-            system.running[0].process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(lease_s + 1)
-            system.running[0].process.send_signal(signal.SIGCONT)
-        await speaking
+        async with speaking(crowd):
+            for _ in range(ground.size.freezes):
+                await asyncio.sleep(1.0)
+                system.running[0].process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(lease_s + 1)
+                system.running[0].process.send_signal(signal.SIGCONT)
         await system.drained(drain_s(ground))
         repeated = (await system.recorder.told())["repeated"]
     happened = {"freezes": ground.size.freezes, "delivered again": repeated}

@@ -24,6 +24,7 @@ class Size:
     rolls: int  # restarts of every replica, one after the other
     away_s: float  # memory
     lease_s: float | None
+    longest_s: float  # of a scenario, before it is given up
 
 
 FULL = Size(
@@ -37,6 +38,7 @@ FULL = Size(
     rolls=3,
     away_s=60.0,
     lease_s=None,
+    longest_s=1_800.0,
 )
 SHORT = Size(
     turns=1_000,
@@ -49,6 +51,7 @@ SHORT = Size(
     rolls=1,
     away_s=4.0,
     lease_s=2.0,
+    longest_s=90.0,
 )
 
 

@@ -28,6 +28,7 @@ class Recorder:
         self._known: set[tuple[str, ...]] = set()
         self._counts = {"deliveries": 0, "repeated": 0, "unanswered": 0}
         self._dropped, self._slow_s = 0.0, 0.0
+        self._opening: asyncio.Task[None] | None = None
         self.port = Port(port, self._remember)
 
     def _remember(self, asked: Asked, wire: Wire) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import random
 from contextlib import ExitStack
 
+from tests.chaos.browsers import kept, speaking
 from tests.chaos.checker import check
 from tests.chaos.dying import crowd_of, drain_s, lease_options
 from tests.chaos.outcome import Ground, Outcome, at_least
@@ -21,14 +22,12 @@ async def database_stopped(ground: Ground) -> Outcome:
         finished = asyncio.Event()
         async with opened(system, recorder_seed=ground.seed):
             crowd = crowd_of(system, ground, "stopped", enough=finished.is_set)
-            speaking = asyncio.create_task(crowd.speak())
-            for number in range(ground.size.stops):
-                await asyncio.sleep(1.0)
-                await _away(database, "immediate" if number % 2 == 0 else "fast")
-            while len(crowd.history.acked) < ground.size.turns:
-                await asyncio.sleep(0.05)
-            finished.set()
-            await speaking
+            async with speaking(crowd):
+                for number in range(ground.size.stops):
+                    await asyncio.sleep(1.0)
+                    await _away(database, "immediate" if number % 2 == 0 else "fast")
+                await kept(crowd, ground.size.turns)
+                finished.set()
             await system.drained(drain_s(ground))
             refused = crowd.answers[503]
     bars = [at_least("database stopped: posts refused with 503", refused, ground.size.stops)]
@@ -53,13 +52,11 @@ async def rolling_restart(ground: Ground) -> Outcome:
     finished = asyncio.Event()
     async with opened(system, recorder_seed=ground.seed):
         crowd = crowd_of(system, ground, "rolling", enough=finished.is_set)
-        speaking = asyncio.create_task(crowd.speak())
-        for _ in range(ground.size.rolls):
-            await _roll(system, rng.randrange(ground.size.replicas))
-        while len(crowd.history.acked) < ground.size.turns:
-            await asyncio.sleep(0.05)
-        finished.set()
-        await speaking
+        async with speaking(crowd):
+            for _ in range(ground.size.rolls):
+                await _roll(system, rng.randrange(ground.size.replicas))
+            await kept(crowd, ground.size.turns)
+            finished.set()
         await system.drained(drain_s(ground))
         broken = crowd.answers[0]
     happened = {
