@@ -22,13 +22,14 @@ from tests.chaos.system import System, opened
 
 DRAIN_S = 120.0
 FROZEN = 0.03  # of all deliveries
-PAUSE_S = 0.02  # of each browser: the delivery shares the cores with those who post
 
 
-def crowd_of(system: System, ground: Ground, name: str, **how: object) -> Crowd:
+def crowd_of(
+    system: System, ground: Ground, name: str, history: History | None = None, **how: object
+) -> Crowd:
     """32 browsers that go on until the scenario says that it is enough, or until so many turns are kept."""
-    history = History()
-    usual = {"enough": lambda: len(history.acked) >= ground.size.turns, "pause_s": PAUSE_S} | how
+    history = history or History()
+    usual = {"enough": lambda: len(history.acked) >= ground.size.turns, "pause_s": ground.size.pause_s} | how
     said = Conversations(name, ground.seed, system.signer)
     return Crowd(system.ports, said, history, seed=ground.seed, **usual)  # type: ignore[arg-type]
 

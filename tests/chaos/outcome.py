@@ -23,6 +23,7 @@ class Size:
     replicas: int
     rolls: int  # restarts of every replica, one after the other
     away_s: float  # memory
+    pause_s: float  # of each browser between two posts: the delivery shares its cores
     lease_s: float | None
     longest_s: float  # of a scenario, before it is given up
 
@@ -37,12 +38,13 @@ FULL = Size(
     replicas=5,
     rolls=3,
     away_s=60.0,
+    pause_s=0.02,
     lease_s=None,
     longest_s=1_800.0,
 )
 SHORT = Size(
     turns=1_000,
-    kills=3,
+    kills=2,
     cuts=12,
     fills=1,
     freezes=1,
@@ -50,6 +52,7 @@ SHORT = Size(
     replicas=3,
     rolls=1,
     away_s=4.0,
+    pause_s=0.06,
     lease_s=2.0,
     longest_s=90.0,
 )

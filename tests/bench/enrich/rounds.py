@@ -14,6 +14,7 @@ RATE = 1_000  # turns/s of the open loop
 PAIR = 2  # turns of a post, as a page sends them: what was said and what was answered
 FEW, MANY = "32 connections, 2 turns", "64 connections, 2 turns"
 AT_RATE = "1000 turns/s, 2 turns"
+DELIVERIES = {"delivery": 20, "delivery, 2 turns at a time": PAIR}  # turns of a session that waits
 LONG = 1_000  # turns of the long episode
 TURNS_EACH = 100  # of a person in memory
 READS = 100  # a round
@@ -84,10 +85,11 @@ async def _accepting(
             await service.drained()
             if "rate" not in wish:
                 await _beside(bare, figures, name, f"{name}-{number}".translate(PLAIN), wish)
-    say(f"round {number + 1} of {size.rounds}: delivery")
-    await engine(here, "fill", name=f"fill-{number}", turns=size.backlog)
-    async with served(here) as service:
-        figures.add("delivery", {"turns": await service.drained(), "seconds": 1.0, "rss_mb": service.rss_mb})
+    for name, each in DELIVERIES.items():
+        say(f"round {number + 1} of {size.rounds}: {name}")
+        await engine(here, "fill", name=f"fill-{each}-{number}", turns=size.backlog, each=each)
+        async with served(here) as service:
+            figures.add(name, {"turns": await service.drained(), "seconds": 1.0, "rss_mb": service.rss_mb})
 
 
 def _cells(size: Size) -> dict[str, dict[str, Any]]:
