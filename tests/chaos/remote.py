@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Sequence
 
 import aiohttp
@@ -12,24 +11,29 @@ from enrichment.memory.port import Unreachable
 from enrichment.turns import Turn
 
 ANSWER_S = 2.0
+FIRST_FROZEN = 5
 
 
 class RemoteMemory:
     """Keeps turns in the recorder at ``url``.
 
-    The share ``frozen`` of all deliveries stands still for ``frozen_s`` before anything is sent, longer than
-    a lease: others have delivered these turns by then, and the lease that is settled with is no longer held.
+    The fifth delivery, and from then on the share ``frozen`` of them evenly, stands still for ``frozen_s``
+    before anything is sent, longer than a lease: others have delivered these turns by then, and the lease
+    that is settled with is no longer held. Not by chance: a short run must see it too.
     """
 
     name = "recorder"
 
     def __init__(self, url: str, *, frozen: float = 0.0, frozen_s: float = 0.0) -> None:
         self._url = url
-        self._frozen, self._frozen_s = frozen, frozen_s
+        self._every = round(1 / frozen) if frozen else 0
+        self._frozen_s = frozen_s
+        self._deliveries = 0
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S))
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
-        if random.random() < self._frozen:
+        self._deliveries += 1
+        if self._every and self._deliveries % self._every == FIRST_FROZEN:
             await asyncio.sleep(self._frozen_s)
         told = [[turn.turn_id, turn.text] for turn in turns]
         body = {"person": person, "session_id": session_id, "turns": told}
