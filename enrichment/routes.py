@@ -6,10 +6,10 @@ import asyncio
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -70,6 +70,7 @@ SEARCH = TypeAdapter(SearchRequest)
 SHAPE = TypeAdapter(_Shape)
 SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 TEXT = TypeAdapter(str)
+PERSON: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")])
 
 
 async def enrich(request: Request[State]) -> Response:
@@ -169,7 +170,7 @@ async def erase_me(request: Request[State]) -> Response:
 async def erase_person(request: Request[State]) -> Response:
     """Everything of somebody else, by an operator's hand."""
     caller = request.state["people"].callers.identify(request)
-    person = request.path_params["person"]
+    person = parse(PERSON, TEXT.dump_json(request.path_params["person"]))
     if person != caller.person and not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not erase what is somebody else's")
     return _certified(await request.state["erasure"].person(person))

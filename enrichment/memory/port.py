@@ -77,10 +77,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Forgotten:
-    """How much was erased."""
+    """How much was erased. ``turns`` is None when there were too many to count before."""
 
     sessions: int
-    turns: int
+    turns: int | None
 
 
 class Memory(Protocol):

@@ -18,6 +18,7 @@ import httpx
 import zep_python
 from zep_python.base_client import AsyncBaseClient
 
+from enrichment.memory.counting import counted
 from enrichment.memory.messages import Message, messages_of, turns_of
 from enrichment.memory.port import Episodes, Forgotten, Found, Recalled, Rejected, Unreachable
 from enrichment.memory.sessions import episode_of, page_of, place_of, said_last
@@ -159,11 +160,11 @@ class ZepMemory:
     async def forget_person(self, person: str) -> Forgotten:
         async with asking(ERASE_S):
             places = await self._sessions.places(person)
-            told = await asyncio.gather(*(self._sessions.turns(place.session_id) for place in places))
+            turns = await counted(self._sessions.turns(place.session_id) for place in places)
             await or_none(self._zep.user.delete(user_id(person)))
             if await or_none(self._zep.user.get(user_id(person))) is not None:
                 raise Unreachable("Zep has erased the user and still has it")
-            return Forgotten(len(places), sum(map(len, told)))
+            return Forgotten(len(places), turns)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -20,6 +20,7 @@ from zep_cloud.client import AsyncZep
 from zep_cloud.types import Task
 
 from enrichment.memory.addresses import Addresses
+from enrichment.memory.counting import counted
 from enrichment.memory.messages import messages_of, turns_of
 from enrichment.memory.port import (
     Episodes,
@@ -178,14 +179,14 @@ class ZepCloudMemory:
         """What is kept of where things are goes last: as long as anything may be left it must be found."""
         async with asking_cloud(ERASE_S):
             places = await self._ids.places(person)
-            told = await asyncio.gather(*(self._turns(person, place.session_id) for place in places))
+            turns = await counted(self._turns(person, place.session_id) for place in places)
             user = await self._ids.look_up(person)
             if user is not None:
                 await self._ended(await or_none(self._zep.user.delete(address(user.uuid_))))
                 if await self._ids.look_up(person) is not None:
                     raise ForgottenLater("Zep has erased the user and still has it")
             await self._ids.forget_person(person)
-            return Forgotten(sum(map(bool, told)), sum(map(len, told)))
+            return Forgotten(len(places), turns)
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -47,8 +47,9 @@ def _lines(certificate: Certificate) -> list[str]:
             *lines,
             "memory       HAS STILL TO CONFIRM: run this again, or let the service, which keeps the order",
         ]
-    lines.append(f"memory       {counted(memory.sessions, 'session')}, {counted(memory.turns, 'turn')}")
-    if emptied.sessions + emptied.turns + memory.sessions + memory.turns == 0:
+    turns = "too many turns to count" if memory.turns is None else counted(memory.turns, "turn")
+    lines.append(f"memory       {counted(memory.sessions, 'session')}, {turns}")
+    if not any((emptied.sessions, emptied.turns, memory.sessions, memory.turns)):
         lines.append("Nothing was there. Is the id right? `outbox ls` shows whose sessions there are.")
     return lines
 

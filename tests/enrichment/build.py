@@ -73,7 +73,7 @@ class FakeMemory:
 
     async def forget_person(self, person):
         forgotten = [await self.forget_session(*key) for key in [*self.kept] if key[0] == person]
-        return Forgotten(len(forgotten), sum(each.turns for each in forgotten))
+        return Forgotten(len(forgotten), sum(each.turns or 0 for each in forgotten))
 
     async def close(self):
         pass

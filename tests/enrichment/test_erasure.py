@@ -181,3 +181,10 @@ async def test_the_certificate_says_when(tmp_path, keys):
         certificate = (await client.delete("/memory/episodes/s-1")).json()
     assert certificate["erased_at"].startswith("2026-11-")
     assert certificate["session_id"] == "s-1"
+
+
+@pytest.mark.parametrize("person", ["%00", "a%20b", "%e2%80%ae", "x" * 201])
+async def test_a_person_who_cannot_be_is_a_problem(tmp_path, keys, person):
+    admin = {"Authorization": "Bearer dev_root_admin"}
+    async with service(tmp_path, auth_required=True, auth_dev_tokens=True) as client:
+        problem(await client.delete(f"/memory/users/{person}", headers=admin), 422, "invalid-request")

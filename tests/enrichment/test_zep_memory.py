@@ -410,3 +410,12 @@ async def test_turns_without_a_time_are_dated_by_our_clock(zep):
     (told,) = (await memory.episodes("p", limit=1)).page
     assert told.first_at == "2026-11-20T08:00:00+00:00"
     await memory.close()
+
+
+async def test_a_person_with_more_than_can_be_counted_in_time_is_erased_all_the_same(
+    memory, zep, monkeypatch
+):
+    await memory.remember("p", "s", [turn("a")])
+    monkeypatch.setattr("enrichment.memory.counting.COUNT_S", 0.0)
+    assert await memory.forget_person("p") == Forgotten(1, None)
+    assert await memory.episode("p", "s") == []
