@@ -1,16 +1,16 @@
 /** @typedef {import("./transcript-assembler.js").Turn} Turn */
 /**
  * What Enrichment did with the turns. `wait`: try again, not before `afterMs`. `expired`: the grant is no longer good.
- * `refused`: this session takes no more turns. `unreadable`: something in these turns is at fault.
+ * `refused`: this session takes no more turns. `erased`: nor may anything of it be kept. `unreadable`: something in these turns is at fault.
  * @typedef {{kind: "kept", settled: Set<string>, rejected: Set<string>} | {kind: "wait", afterMs: number}
- *   | {kind: "expired" | "refused" | "unreadable"}} Answer
+ *   | {kind: "expired" | "refused" | "erased" | "unreadable"}} Answer
  */
 
 const ANSWER_DEADLINE_MS = 15_000;
 const KEEPALIVE_BYTES = 48 * 1024; // browsers refuse more than 64 KiB in flight from a page that is being closed
 
-/** @type {Record<number, "expired" | "refused" | "unreadable">} any other status but 202 is worth another try */
-const VERDICTS = { 401: "expired", 403: "refused", 410: "refused", 400: "unreadable", 413: "unreadable", 422: "unreadable" };
+/** @type {Record<number, "expired" | "refused" | "erased" | "unreadable">} any other status but 202 is worth another try */
+const VERDICTS = { 401: "expired", 403: "refused", 410: "erased", 400: "unreadable", 413: "unreadable", 422: "unreadable" };
 
 /**
  * Posts turns of one session, in their order. Never throws; sending a turn twice is harmless.

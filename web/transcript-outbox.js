@@ -137,6 +137,7 @@ export class TranscriptOutbox extends TypedEvents {
     if (answer.kind === "kept") return this.#settle(rows, answer);
     if (answer.kind === "expired" && (await this.#renewGrant(session_id))) return this.#send(rows);
     if (answer.kind === "refused") return this.#refuse(rows);
+    if (answer.kind === "erased") return this.#purge(rows);
     if (answer.kind === "unreadable") return this.#divide(rows);
     if (answer.kind === "wait") this.#notBeforeMs = Date.now() + answer.afterMs;
     this.#tell(rows, "waiting");
@@ -161,6 +162,13 @@ export class TranscriptOutbox extends TypedEvents {
   async #refuse(rows) {
     this.#tell(rows, "refused");
     return this.#rows.refuse(rows);
+  }
+
+  /** Somebody wanted them forgotten: they are not kept here either. @param {Row[]} rows */
+  async #purge(rows) {
+    this.#counts.rejected += rows.length;
+    this.#tell(rows, "refused");
+    return this.#rows.remove(rows);
   }
 
   /** One bad turn must not hold up its neighbours. @param {Row[]} rows @returns {Promise<boolean>} */

@@ -174,9 +174,19 @@ async def test_a_grant_that_stays_expired_is_not_renewed_again_and_again(blank, 
     assert len(services.posts) == 2
 
 
-@pytest.mark.parametrize("status", [403, 410])
-async def test_a_session_that_takes_no_more_turns_is_set_aside(blank, services, status):
-    services.answers = [JSONResponse({}, status)]
+async def test_what_was_erased_is_not_kept_in_the_browser_either(blank, services):
+    services.answers = [JSONResponse({}, 410)]
+    await open_outbox(blank, services)
+    await blank.evaluate(ADD, ["t1"])
+    stats = await becomes(blank, "t1", "refused")
+    assert stats == {"saved": 0, "rejected": 1, "refused": 0, "waiting": 0}
+
+    await blank.evaluate("outbox.flush()")
+    assert len(services.posts) == 1
+
+
+async def test_a_session_that_takes_no_more_turns_is_set_aside(blank, services):
+    services.answers = [JSONResponse({}, 403)]
     await open_outbox(blank, services)
     await blank.evaluate(ADD, ["t1"])
     assert (await becomes(blank, "t1", "refused"))["refused"] == 1
