@@ -13,7 +13,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,8 +161,9 @@ class Database:
             item = self._queue.get()
             if isinstance(item, _Piece):
                 group.append(item)
-        _fail(group, RuntimeError("the thread has ended"))
-        self._loop.call_soon_threadsafe(_settle, group)
+        if group:
+            _fail(group, RuntimeError("the thread has ended"))
+            self._loop.call_soon_threadsafe(_settle, group)
 
     def _next_group(self) -> tuple[list[_Piece], bool]:
         """Everything that has queued up, at least one piece; True when the last thing asked was to stop."""
@@ -209,16 +210,6 @@ def _fail(group: list[_Piece], cause: BaseException) -> None:
         piece.error.__cause__ = cause
 
 
-def _migrated(path: Path, migrate: Callable[[apsw.Connection], None]) -> apsw.Connection:
-    connection = connect(path)
-    try:
-        migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def connect(path: Path) -> apsw.Connection:
     path.touch(mode=0o600)  # what people said is nobody else's to read; SQLite's other files take it over
     return _prepared(apsw.Connection(str(path)), _set_up)
@@ -241,13 +232,23 @@ def _prepared(connection: apsw.Connection, prepare: Callable[[apsw.Connection], 
     return connection
 
 
-def tables(schema: str) -> Callable[[apsw.Connection], None]:
-    """For a file whose tables have never changed: they are made when they are not there."""
+def versioned(tables: str, steps: Sequence[str] = ()) -> Callable[[apsw.Connection], None]:
+    """Makes the tables of the first version where there are none, and then each step that a file lacks.
 
-    def make(db: apsw.Connection) -> None:
-        db.execute(schema)
+    Raises RuntimeError for a file of a version that is not known yet.
+    """
 
-    return make
+    def migrate(db: apsw.Connection) -> None:
+        with db:
+            db.execute(tables)
+            version = int(db.execute("PRAGMA user_version").get)
+            if version > len(steps):
+                raise RuntimeError("the file was written by a newer version of this service")
+            for step in steps[version:]:
+                db.execute(step)
+            db.execute(f"PRAGMA user_version = {len(steps)}")
+
+    return migrate
 
 
 def refuse_old_sqlite() -> None:

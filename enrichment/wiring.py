@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Protocol, runtime_checkable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol, TypeVar, runtime_checkable
 
 import httpx
 
@@ -21,6 +21,17 @@ from enrichment.settings import Settings
 
 CONNECTIONS = 20  # to a Zep that may be small; who waits for one waits no longer than for an answer
 CONNECT_S = 3.0
+
+
+class Opening(Protocol):
+    """What must be opened before use, and closed also when that failed."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+Shared = TypeVar("Shared", bound=Opening)
 
 
 @runtime_checkable
@@ -54,13 +65,16 @@ async def _postgres(settings: Settings, now: Callable[[], float] | None) -> Outb
     from enrichment.outbox.postgres import PostgresOutbox  # noqa: PLC0415 - psycopg is an extra
 
     assert settings.database_url is not None  # noqa: S101 - for the type checker: it named the engine
-    outbox = PostgresOutbox(settings.database_url.get_secret_value(), now=now)
-    try:
-        await outbox.open()
-    except BaseException:
-        await outbox.close()
-        raise
-    return outbox
+    return await _opened(PostgresOutbox(settings.database_url.get_secret_value(), now=now))
+
+
+async def _opened(resource: Shared) -> Shared:
+    """The resource, open; when that fails, or somebody stops us meanwhile, closed again."""
+    async with AsyncExitStack() as failed:
+        failed.push_async_callback(resource.close)
+        await resource.open()
+        failed.pop_all()
+    return resource
 
 
 async def listening(
@@ -105,13 +119,7 @@ async def _open_addresses(settings: Settings, now: Callable[[], float]) -> Addre
         return SqliteAddresses(settings.addresses_path, now=now)
     from enrichment.memory.addresses_postgres import PostgresAddresses  # noqa: PLC0415 - psycopg is an extra
 
-    addresses = PostgresAddresses(settings.database_url.get_secret_value())
-    try:
-        await addresses.open()
-    except BaseException:
-        await addresses.close()
-        raise
-    return addresses
+    return await _opened(PostgresAddresses(settings.database_url.get_secret_value()))
 
 
 def zep_http() -> httpx.AsyncClient:

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import apsw
 
-from enrichment.database import Database, tables
+from enrichment.database import Database, versioned
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS address (
@@ -66,7 +66,7 @@ class SqliteAddresses:
     """`Addresses` in one SQLite file, for one process that owns a local disk."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, tables(SCHEMA))
+        self._database = Database(path, versioned(SCHEMA))
         self._now = now
 
     async def get(self, key: str) -> str | None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import apsw
 
-from enrichment.database import Database, Result, Work
-from enrichment.memory.embedded_schema import migrate, owner
+from enrichment.database import Database, Result, Work, versioned
+from enrichment.memory.embedded_schema import STEPS, TABLES, owner
 from enrichment.memory.port import Episode, Episodes, Forgotten, Found, Match, Recalled, Unreachable
 from enrichment.outbox.port import StorageFailed
 from enrichment.turn_rows import COLUMNS, Row, turn_of, values
@@ -57,7 +57,7 @@ class EmbeddedMemory:
     name = "embedded"
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time) -> None:
-        self._database = Database(path, migrate)
+        self._database = Database(path, versioned(TABLES, STEPS))
         self._now = now
 
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:

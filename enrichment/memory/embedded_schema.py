@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import apsw
-
 from enrichment.turn_rows import DEFINITIONS
 
 TABLES = f"""
@@ -41,18 +39,6 @@ CREATE TRIGGER turn_words_gone AFTER DELETE ON turn BEGIN
 END;
 """
 STEPS = (INDEX,)  # each brings a file of the version before it to its own
-
-
-def migrate(db: apsw.Connection) -> None:
-    """Raises RuntimeError for a file of a version that is not known yet."""
-    with db:
-        db.execute(TABLES)
-        version = int(db.execute("PRAGMA user_version").get)
-        if version > len(STEPS):
-            raise RuntimeError("the memory was written by a newer version of this service")
-        for step in STEPS[version:]:
-            db.execute(step)
-        db.execute(f"PRAGMA user_version = {len(STEPS)}")
 
 
 def owner(person: str) -> str:

@@ -69,13 +69,19 @@ class Ids:
         return None if kept is None else address(kept)
 
     async def thread_or_make(self, person: str, session_id: str) -> str:
-        """Two replicas, or two attempts, make one thread: by its idempotency key, or the first one kept."""
+        """Two replicas, or two attempts, make one thread: by its idempotency key, or the first one kept.
+
+        To a key that it has seen Zep answers as it did then, also with a thread that was erased since; then
+        the session goes on in one made without a key.
+        """
         kept = await self.thread(person, session_id)
         if kept is not None:
             return kept
         whom = await self.find_or_make(person)
         key = str(uuid.uuid5(NAMESPACE, f"{whom.user_uuid}\0{session_id}"))
         made = await self._zep.thread.create(user_uuid=whom.user_uuid, idempotency_key=key)
+        if await or_none(self._zep.thread.get(address(made.uuid_))) is None:
+            made = await self._zep.thread.create(user_uuid=whom.user_uuid)
         return address(await self._addresses.keep(_thread_key(person, session_id), address(made.uuid_)))
 
     async def places(self, person: str) -> Sequence[Place]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from enrichment.database import Database
+from enrichment.database import Database, versioned
 from enrichment.disk import Room
 from enrichment.outbox import sqlite_delivery, sqlite_erasure, sqlite_operating
 from enrichment.outbox.port import (
@@ -26,7 +26,7 @@ from enrichment.outbox.port import (
     Order,
     StorageFailed,
 )
-from enrichment.outbox.sqlite_schema import migrate, person_key, session_key
+from enrichment.outbox.sqlite_schema import STEPS, TABLES, person_key, session_key
 from enrichment.pseudonym import hashed
 from enrichment.turn_rows import COLUMNS, turn_of, values
 from enrichment.turns import Turn
@@ -74,7 +74,7 @@ class SqliteOutbox:
     """An `Outbox` in ``path``. ``now`` gives Unix seconds."""
 
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, ballast_bytes: int = 0) -> None:
-        self._database = Database(path, migrate, alone=True)
+        self._database = Database(path, versioned(TABLES, STEPS), alone=True)
         self._now = now
         self.room = Room(path, ballast_bytes, now=now)
         self.room.keep_ballast()

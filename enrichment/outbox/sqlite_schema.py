@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import apsw
-
 from enrichment.pseudonym import hashed
 from enrichment.turn_rows import DEFINITIONS
 
@@ -51,18 +49,6 @@ STEPS = (
     ) STRICT;
     """,
 )
-
-
-def migrate(db: apsw.Connection) -> None:
-    """Raises RuntimeError for a file of a version that is not known yet."""
-    with db:
-        db.execute(TABLES)
-        version = int(db.execute("PRAGMA user_version").get)
-        if version > len(STEPS):
-            raise RuntimeError("the outbox was written by a newer version of this service")
-        for step in STEPS[version:]:
-            db.execute(step)
-        db.execute(f"PRAGMA user_version = {len(STEPS)}")
 
 
 def session_key(session_id: str) -> str:

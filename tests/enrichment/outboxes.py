@@ -27,3 +27,7 @@ async def parked(outbox, turn_id="poison", session_id="s"):
     """A parked turn, alone in its session."""
     await outbox.accept("p", session_id, [turn(turn_id, "canary")])
     await outbox.park(await outbox.claim(), turn_id, reason="too long")
+
+
+async def is_waiting_for_a_lock(connection):
+    return connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]

@@ -17,7 +17,7 @@ from enrichment.outbox.postgres_connections import NotDurable
 from enrichment.outbox.postgres_schema import MIGRATIONS, SchemaTooNew
 from enrichment.pseudonym import hashed
 from tests.enrichment.build import FakeMemory, turn
-from tests.enrichment.outboxes import deliver, waiting
+from tests.enrichment.outboxes import deliver, is_waiting_for_a_lock, waiting
 from tests.enrichment.postgres import server
 from tests.waiting import until
 
@@ -221,7 +221,7 @@ async def test_behind_too_many_others_nobody_waits(outbox, elsewhere, monkeypatc
     monkeypatch.setattr(postgres_group, "MOST_QUEUED", 3)
     elsewhere.execute("LOCK TABLE outbox_session")
     first = asyncio.create_task(outbox.accept("p", "s", [turn("first")]))
-    await until(lambda: _is_waiting_for_a_lock(elsewhere))
+    await until(lambda: is_waiting_for_a_lock(elsewhere))
     posts = [asyncio.create_task(outbox.accept("p", "s", [turn(f"t{number}")])) for number in range(3)]
     await asyncio.sleep(0)
     with pytest.raises(StorageFailed):
@@ -236,7 +236,7 @@ async def test_after_a_slow_commit_nobody_queues_behind_another(outbox, elsewher
     await outbox.accept("p", "s", [turn("a")])
     elsewhere.execute("LOCK TABLE outbox_session")
     first = asyncio.create_task(outbox.accept("p", "s", [turn("first")]))
-    await until(lambda: _is_waiting_for_a_lock(elsewhere))
+    await until(lambda: is_waiting_for_a_lock(elsewhere))
     second = asyncio.create_task(outbox.accept("p", "s", [turn("second")]))
     await asyncio.sleep(0)
     with pytest.raises(StorageFailed, match="slow"):
@@ -245,15 +245,11 @@ async def test_after_a_slow_commit_nobody_queues_behind_another(outbox, elsewher
     await asyncio.gather(first, second)
 
 
-async def _is_waiting_for_a_lock(connection):
-    return connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()[0]
-
-
 async def test_nobody_waits_for_ever_and_who_gave_up_is_not_stored_later(outbox, elsewhere, monkeypatch):
     monkeypatch.setattr(postgres_group, "RUN_S", 0.1)
     elsewhere.execute("LOCK TABLE outbox_session")
     first = asyncio.create_task(outbox.accept("p", "s", [turn("first")]))
-    await until(lambda: _is_waiting_for_a_lock(elsewhere))
+    await until(lambda: is_waiting_for_a_lock(elsewhere))
     with pytest.raises(StorageFailed):
         await outbox.accept("p", "s", [turn("second")])
     with pytest.raises(StorageFailed):

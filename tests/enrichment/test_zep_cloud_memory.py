@@ -233,3 +233,12 @@ async def test_a_person_whose_addresses_are_lost_is_erased_all_the_same(cloud, a
     await cloud.memory().forget_person("p")
     assert not cloud.store.users
     assert not cloud.store.threads
+
+
+async def test_a_session_that_was_forgotten_and_goes_on_gets_a_thread_that_is_there(cloud):
+    """Its idempotency key is the one of before, to which Zep answers with the thread that it has erased."""
+    memory = cloud.memory()
+    await memory.remember("p", "s", [turn("old")])
+    await memory.forget_session("p", "s")
+    await memory.remember("p", "s", [turn("new")])
+    assert [each.turn_id for each in await memory.episode("p", "s")] == ["new"]
