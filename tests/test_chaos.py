@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-import sys
 from dataclasses import replace
 from itertools import islice
 
@@ -16,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from broker.edge.grants import GrantSigner
 from enrichment import database
 from tests.bench.report import Bar
+from tests.bench.short_form import short_form
 from tests.chaos.bars import LEAST_TURNS, Played, bars_of
 from tests.chaos.checker import Kept, check
 from tests.chaos.disks import CrampedDisk, under_sqlite
@@ -23,10 +20,8 @@ from tests.chaos.history import Conversations, History
 from tests.chaos.outcome import Outcome
 from tests.chaos.power import cut
 from tests.chaos.scenarios import SCENARIOS
-from tests.local.processes import ROOT
 
 SIGNER = GrantSigner(Ed25519PrivateKey.generate(), environment="development")
-SHORT_FORM_S = 120.0
 
 
 @pytest.fixture
@@ -168,20 +163,6 @@ def test_the_whole_counts_its_turns(history, kept):
 
 
 async def test_the_short_form_loses_doubles_and_disorders_nothing(tmp_path):
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.chaos", "--short"),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        async with asyncio.timeout(SHORT_FORM_S):
-            printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    bars = json.loads((tmp_path / ".bench" / "chaos.json").read_text())["bars"]
-    assert len(bars) >= len(SCENARIOS)
-    assert process.returncode == 0, printed.decode()
+    ran = await short_form("tests.chaos", "chaos", tmp_path)
+    assert len(ran.bars) >= len(SCENARIOS)
+    assert ran.code == 0, ran.printed

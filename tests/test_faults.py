@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
-import os
 import re
-import sys
 from itertools import pairwise
 
 import httpx
@@ -22,12 +19,12 @@ from tests.bench.faults.mixes import MIXES, Fault, Mix, Outbreak, mix_named
 from tests.bench.faults.schedules import Schedule, active
 from tests.bench.faults.systems import Ports, fake_azure
 from tests.bench.faults.wire import Asked, Port
-from tests.local.processes import ROOT, start
+from tests.bench.short_form import short_form
+from tests.local.processes import start
 from tests.virtual_time import run_virtual
 from tests.waiting import until
 
 HEALTHY = frozenset[Fault]()
-SHORT_FORM_S = 120.0
 ABOUT_TIME = re.compile(r"\d ms|\d s |throttled domain")
 mixes = pytest.mark.parametrize("mix", MIXES, ids=lambda mix: mix.name)
 
@@ -229,21 +226,7 @@ async def test_a_port_can_refuse_and_come_back():
 
 async def test_the_short_form_finds_every_caller_a_token_and_nobody_one_in_the_dark(tmp_path):
     """All the short form is held to but its times: those a busy machine may miss, and the bench shows."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.faults", "--short"),
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        async with asyncio.timeout(SHORT_FORM_S):
-            printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    bars = json.loads((tmp_path / ".bench" / "faults.json").read_text())["bars"]
-    held = [bar for bar in bars if not ABOUT_TIME.search(bar["promise"])]
+    ran = await short_form("tests.bench.faults", "faults", tmp_path)
+    held = [bar for bar in ran.bars if not ABOUT_TIME.search(bar["promise"])]
     assert len(held) >= len(MIXES)
-    assert [bar for bar in held if not bar["is_met"]] == [], printed.decode()
+    assert [bar for bar in held if not bar["is_met"]] == [], ran.printed
