@@ -12,6 +12,7 @@ from enrichment.turns import Turn
 
 ANSWER_S = 2.0
 FIRST_FROZEN = 5
+STEPS = 20
 
 
 class RemoteMemory:
@@ -34,7 +35,9 @@ class RemoteMemory:
     async def remember(self, person: str, session_id: str, turns: Sequence[Turn]) -> None:
         self._deliveries += 1
         if self._every and self._deliveries % self._every == FIRST_FROZEN:
-            await asyncio.sleep(self._frozen_s)
+            # In steps: when the whole process is stopped meanwhile, most of its time is still to come.
+            for _ in range(STEPS):
+                await asyncio.sleep(self._frozen_s / STEPS)
         told = [[turn.turn_id, turn.text] for turn in turns]
         body = {"person": person, "session_id": session_id, "turns": told}
         try:
