@@ -29,7 +29,7 @@ probe: $(INSTALLED) ## Ask every configured way to mint once and say what to men
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.enrichment.postgres
-	@$(PY) -m pytest -n 3 --dist loadfile --ignore tests/test_faults.py
+	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/test_faults.py
 	@$(PY) -m pytest tests/test_faults.py
 
 .PHONY: check

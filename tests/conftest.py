@@ -13,6 +13,21 @@ from multidict import CIMultiDict
 
 from tests.local.processes import SETTINGS
 
+# Workers take whole files, in this order. A long one taken last would keep one core busy and the other idle.
+LONGEST_FIRST = ("tests/web/test_trouble.py", "tests/web/test_call.py", "tests/test_chaos.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(
+        key=lambda item: (
+            LONGEST_FIRST.index(name) if (name := file_of(item)) in LONGEST_FIRST else len(LONGEST_FIRST)
+        )
+    )
+
+
+def file_of(item):
+    return item.nodeid.partition("::")[0]
+
 
 class Answered:
     """What our code uses of an aiohttp response, out of one that respx made."""

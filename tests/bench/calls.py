@@ -15,7 +15,7 @@ from playwright.async_api import Error as PlaywrightError
 
 from tests.bench.report import Bar, finish, percentile
 from tests.local.stack import Plan, Stack, started
-from tests.web.person import visiting
+from tests.web.person import launched, visiting
 
 CALLS = 20
 SENTENCES = {"paris": "paris", "weather": "weather", "train": "train", "good-morning": "morning"}
@@ -32,7 +32,7 @@ class Outcome:
 
 
 async def call(chrome: BrowserType, stack: Stack, sentence: str) -> Outcome:
-    async with visiting(chrome, stack["broker"].url, stack, microphone=sentence) as person:
+    async with launched(chrome, sentence) as browser, visiting(browser, stack["broker"].url, stack) as person:
         began = time.perf_counter()
         await person.start()
         await person.is_in("listening", "thinking", "speaking")

@@ -21,7 +21,6 @@ from tests.chaos.power import cut
 from tests.chaos.system import System, opened
 
 DRAIN_S = 120.0
-FROZEN = 0.03  # of all deliveries
 
 
 def crowd_of(
@@ -115,7 +114,7 @@ async def _fill(full: Path, crowd: Crowd) -> None:
 async def frozen(ground: Ground) -> Outcome:
     """Deliveries that stand still past their lease, and now and then the whole process (SIGSTOP)."""
     lease_s = ground.size.lease_s or 3.0  # the real one would be waited for half a minute each time
-    options = ["--lease", str(lease_s), "--frozen", str(FROZEN)]
+    options = ["--lease", str(lease_s), "--frozen", str(ground.size.frozen)]
     replicas = 2 if ground.database_url else 1  # another one takes over, where there can be one
     system = System(ground.folder, ground.database_url, options, replicas)
     async with opened(system, recorder_seed=ground.seed):

@@ -18,7 +18,8 @@ class Size:
     kills: int
     cuts: int
     fills: int  # of the disk
-    freezes: int
+    freezes: int  # of a process
+    frozen: float  # of all deliveries, when some are to stand still
     stops: int  # of PostgreSQL
     replicas: int
     rolls: int  # restarts of every replica, one after the other
@@ -34,6 +35,7 @@ FULL = Size(
     cuts=500,
     fills=5,
     freezes=8,
+    frozen=0.03,
     stops=8,
     replicas=5,
     rolls=3,
@@ -43,16 +45,17 @@ FULL = Size(
     longest_s=1_800.0,
 )
 SHORT = Size(
-    turns=1_000,
+    turns=500,
     kills=2,
-    cuts=12,
+    cuts=8,
     fills=1,
     freezes=1,
+    frozen=0.08,
     stops=2,
     replicas=3,
     rolls=1,
-    away_s=4.0,
-    pause_s=0.06,
+    away_s=2.5,
+    pause_s=0.2,
     lease_s=2.0,
     longest_s=90.0,
 )

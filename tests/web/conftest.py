@@ -11,7 +11,7 @@ from playwright.async_api import async_playwright
 
 from tests.local.processes import free_port
 from tests.local.stack import Plan, started
-from tests.web.person import Person, visiting
+from tests.web.person import Person, launched, visiting
 
 MORE_BROKERS = 12
 
@@ -46,13 +46,27 @@ async def broker_for(system):
     return start
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_page(system):
-    """Opens the page as a person would; closes every browser that was opened, and fails on any complaint."""
-    async with async_playwright() as playwright, AsyncExitStack() as leaving:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chrome():
+    async with async_playwright() as playwright:
+        yield playwright.chromium
 
-        async def visit(url: str | None = None, **options) -> Person:
-            person = visiting(playwright.chromium, url or system["broker"].url, system, **options)
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser(chrome):
+    """For everybody whose microphone is not the browser's own."""
+    async with launched(chrome) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_page(system, chrome, browser):
+    """Opens the page as a person would; closes every page that was opened, and fails on any complaint."""
+    async with AsyncExitStack() as leaving:
+
+        async def visit(url: str | None = None, *, microphone: str | None = None, **options) -> Person:
+            own = await leaving.enter_async_context(launched(chrome, microphone)) if microphone else browser
+            person = visiting(own, url or system["broker"].url, system, **options)
             return await leaving.enter_async_context(person)
 
         yield visit

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from playwright.async_api import BrowserType, ConsoleMessage, Page, expect
+from playwright.async_api import Browser, BrowserType, ConsoleMessage, Page, expect
 
 from tests import chromium
 from tests.local.stack import Stack
@@ -113,17 +113,26 @@ class Person:
 
 
 @asynccontextmanager
-async def visiting(
-    chrome: BrowserType, url: str, system: Stack, *, microphone: str | None = None, speaks: bool = False
-) -> AsyncIterator[Person]:
-    """A browser of its own at ``url``. It hears ``microphone`` at once, or ``speaks`` when told."""
+async def launched(chrome: BrowserType, microphone: str | None = None) -> AsyncIterator[Browser]:
+    """A browser, whose microphone plays the sentence ``microphone`` once it is opened."""
     flags = [*chromium.FLAGS]
     if microphone:
         flags.append(f"--use-file-for-fake-audio-capture={AUDIO / microphone}.wav%noloop")
     path = await asyncio.to_thread(chromium.executable)
     browser = await chrome.launch(executable_path=path, args=flags)
     try:
-        context = await browser.new_context()
+        yield browser
+    finally:
+        await browser.close()
+
+
+@asynccontextmanager
+async def visiting(
+    browser: Browser, url: str, system: Stack, *, speaks: bool = False
+) -> AsyncIterator[Person]:
+    """Somebody at ``url``, with a profile of their own, who ``speaks`` when told. No page may complain."""
+    context = await browser.new_context()
+    try:
         if speaks:
             await context.add_init_script(SPEAKING_MICROPHONE)
         person = Person(await context.new_page(), system)
@@ -132,4 +141,4 @@ async def visiting(
         yield person
         assert person.complaints == []
     finally:
-        await browser.close()
+        await context.close()
