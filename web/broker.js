@@ -26,44 +26,69 @@ export class ProblemError extends Error {
   }
 }
 
-/** Ask only when the microphone is open: the token lives about a minute, a permission prompt may take longer.
- * @param {{agentId: string, sessionId: string | null, signal?: AbortSignal}} wish @returns {Promise<CallPass>} */
-export async function requestToken({ agentId, sessionId, signal }) {
-  const body = JSON.stringify({ agent_id: agentId, ...(sessionId && { session_id: sessionId }) });
-  return ask("/realtime/token", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
-}
-
-/** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
-export async function renewGrant(sessionId) {
-  const pass = await requestToken({ agentId: (await listAgents()).default_agent, sessionId });
-  return pass.session_id === sessionId ? (pass.enrichment?.grant ?? null) : null;
-}
-
-/** @returns {Promise<Agents>} */
-export async function listAgents() {
-  return ask("/agents");
-}
-
 /**
- * @param {string} baseUrl @param {string} sessionId
- * @returns {Promise<PastTurn[]>} what memory holds of the session; nothing when it does not know it
+ * The broker, and what Enrichment gives back to the person: every request of ours but the posts of turns.
+ * Requests reject with a `ProblemError`, and end after 20 s.
  */
-export async function readEpisode(baseUrl, sessionId) {
-  try {
-    return (await ask(`${baseUrl}/${encodeURIComponent(sessionId)}`)).transcript;
-  } catch (error) {
-    if (error instanceof ProblemError && error.status === 404) return [];
-    throw error;
+export class Broker {
+  #baseUrl;
+  #accessToken;
+
+  /**
+   * @param {{baseUrl?: string, accessToken?: () => Promise<string | null>}} [options]  baseUrl: of the broker, when it is not
+   *   where the page comes from. accessToken: who calls, as an Entra ID access token; asked for before every request
+   */
+  constructor({ baseUrl = "", accessToken = async () => null } = {}) {
+    this.#baseUrl = baseUrl.replace(/\/$/, "");
+    this.#accessToken = accessToken;
+  }
+
+  /** Ask only when the microphone is open: the token lives about a minute, a permission prompt may take longer.
+   * @param {{agentId: string, sessionId: string | null, signal?: AbortSignal}} wish @returns {Promise<CallPass>} */
+  requestToken({ agentId, sessionId, signal }) {
+    const wish = { ...(agentId && { agent_id: agentId }), ...(sessionId && { session_id: sessionId }) };
+    return this.#ask(`${this.#baseUrl}/realtime/token`, post(wish, signal));
+  }
+
+  /** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
+  async renewGrant(sessionId) {
+    const pass = await this.requestToken({ agentId: "", sessionId });
+    return pass.session_id === sessionId ? (pass.enrichment?.grant ?? null) : null;
+  }
+
+  /** @returns {Promise<Agents>} */
+  listAgents() {
+    return this.#ask(`${this.#baseUrl}/agents`);
+  }
+
+  /**
+   * @param {string} baseUrl @param {string} sessionId
+   * @returns {Promise<PastTurn[]>} what memory holds of the session; nothing when it does not know it
+   */
+  async readEpisode(baseUrl, sessionId) {
+    try {
+      return (await this.#ask(`${baseUrl}/${encodeURIComponent(sessionId)}`)).transcript;
+    } catch (error) {
+      if (error instanceof ProblemError && error.status === 404) return [];
+      throw error;
+    }
+  }
+
+  /** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */
+  async #ask(url, request = {}) {
+    const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
+    const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
+    const token = await this.#accessToken();
+    const headers = { ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+    const response = await fetch(url, { ...request, headers, signal }).catch((error) => {
+      throw new ProblemError(0, { title: "No answer" }, { cause: error });
+    });
+    if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
+    return response.json();
   }
 }
 
-/** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */
-async function ask(url, request = {}) {
-  const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
-  const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
-  const response = await fetch(url, { ...request, signal }).catch((error) => {
-    throw new ProblemError(0, { title: "No answer" }, { cause: error });
-  });
-  if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
-  return response.json();
+/** @param {object} body @param {AbortSignal} [signal] @returns {RequestInit} */
+function post(body, signal) {
+  return { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal };
 }

@@ -8,7 +8,7 @@ import { wordsFor, wordsForEnd, wordsForMicrophone } from "./problem-words.js";
 /** @typedef {import("./voice-session.js").SpokenLine} SpokenLine */
 /** @typedef {import("./voice-session.js").SessionState} SessionState */
 /** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
-/** @typedef {typeof import("./broker.js")} Broker */
+/** @typedef {import("./broker.js").Broker} Broker */
 
 const TIME_LEFT_SHOWN_MS = 5 * 60_000;
 const NEAR_THE_END_PX = 160;
@@ -141,7 +141,7 @@ export class Page {
 
   /** @param {string} agentId */
   #choose(agentId) {
-    this.#session.agentId = agentId;
+    void this.#session.switchTo(agentId);
     document.body.dataset.agent = agentId;
     for (const button of all("#agents button")) {
       button.setAttribute("aria-pressed", String(button.dataset.agent === agentId));

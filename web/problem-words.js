@@ -1,9 +1,10 @@
 import { ProblemError } from "./broker.js";
-import { CallError, MicrophoneError } from "./realtime-call.js";
+import { MicrophoneError } from "./microphone.js";
+import { CallError } from "./realtime-call.js";
 
 /** @typedef {{title: string, advice: string, retryAfterMs: number}} Words */
 
-/** @type {Record<import("./realtime-call.js").MicrophoneWord, [title: string, advice: string]>} */
+/** @type {Record<import("./microphone.js").MicrophoneWord, [title: string, advice: string]>} */
 const MICROPHONE = {
   blocked: ["Your microphone is blocked", "Allow it with the icon beside the address, then try again. Writing works too."],
   missing: ["No microphone found", "Connect one and try again, or write your message below."],
@@ -33,7 +34,7 @@ export function wordsFor(error) {
   return words(["Something went wrong on this page", "Reload it, then try again."]);
 }
 
-/** @param {import("./realtime-call.js").MicrophoneWord} word @returns {Words} */
+/** @param {import("./microphone.js").MicrophoneWord} word @returns {Words} */
 export function wordsForMicrophone(word) {
   return words(MICROPHONE[word]);
 }

@@ -6,7 +6,6 @@ import { TypedEvents } from "./typed-events.js";
  * @typedef {"hung-up" | "refused" | "unreachable" | "timed-out" | "lost"} EndReason
  */
 /** @typedef {"idle" | "connecting" | "live" | "ended"} CallState */
-/** @typedef {"blocked" | "missing" | "busy" | "insecure" | "gone"} MicrophoneWord */
 /** @typedef {{token: string, calls_url: string}} CallToken  what a call needs of the broker's answer */
 /** @typedef {{type: string, [key: string]: any}} RealtimeEvent */
 /** @typedef {{state: CallState, event: RealtimeEvent, ended: EndReason, silenced: void, deafened: void}} CallEvents */
@@ -14,42 +13,12 @@ import { TypedEvents } from "./typed-events.js";
 const CONNECT_DEADLINE_MS = 15_000;
 const DISCONNECT_GRACE_MS = 5_000; // most interruptions of a mobile network heal within this time
 
-/** @type {Record<string, MicrophoneWord>} the name of what getUserMedia threw -> our word */
-const MICROPHONE_WORDS = {
-  NotAllowedError: "blocked",
-  NotFoundError: "missing",
-  OverconstrainedError: "missing",
-  NotReadableError: "busy",
-  AbortError: "busy",
-  SecurityError: "insecure",
-};
-
 /** A call that could not be made; `reason` says why in one word. */
 export class CallError extends Error {
   /** @param {EndReason} reason @param {string} message @param {ErrorOptions} [options] */
   constructor(reason, message, options) {
     super(message, options);
     this.reason = reason;
-  }
-}
-
-/** No microphone; `word` says why. */
-export class MicrophoneError extends Error {
-  /** @param {MicrophoneWord} word @param {ErrorOptions} [options] */
-  constructor(word, options) {
-    super(`The microphone is ${word}`, options);
-    this.word = word;
-  }
-}
-
-/** Asks for the microphone. The caller of this function owns the stream until a call takes it. */
-export async function openMicrophone() {
-  if (!navigator.mediaDevices) throw new MicrophoneError("insecure"); // the page came without TLS
-  try {
-    const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    return await navigator.mediaDevices.getUserMedia({ audio });
-  } catch (error) {
-    throw new MicrophoneError(MICROPHONE_WORDS[/** @type {Error} */ (error).name] ?? "blocked", { cause: error });
   }
 }
 

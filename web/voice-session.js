@@ -1,19 +1,32 @@
 import { aborted } from "./aborted.js";
-import { requestToken } from "./broker.js";
-import { openMicrophone, RealtimeCall } from "./realtime-call.js";
+import { openMicrophone } from "./microphone.js";
+import { RealtimeCall } from "./realtime-call.js";
 import { TranscriptAssembler } from "./transcript-assembler.js";
 import { TypedEvents } from "./typed-events.js";
 
+/** @typedef {import("./broker.js").Broker} Broker */
 /** @typedef {import("./broker.js").CallPass} CallPass */
 /** @typedef {import("./realtime-call.js").EndReason} EndReason */
 /** @typedef {import("./realtime-call.js").RealtimeEvent} RealtimeEvent */
 /** @typedef {import("./transcript-assembler.js").Line} Line */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /** @typedef {import("./transcript-outbox.js").TranscriptOutbox} TranscriptOutbox */
-/** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "ended"} SessionState */
+/** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "reconnecting" | "ended"} SessionState */
 /** @typedef {Line & {agentId: string}} SpokenLine */
+/** @typedef {"loss" | "limit" | "agent"} MoveReason  why a conversation goes on in another call */
+/** @typedef {{id: string, label: string}} Device */
+/** @typedef {{microphones: Device[], speakers: Device[], microphoneId: string, speakerId: string}} Devices  speakers: empty
+ *   where the browser does not let a page choose */
+/**
+ * What an operator wants to know of a call; no secret, no word that was said. Times in ms, null: not (yet) known.
+ * @typedef {{state: SessionState, sessionId: string | null, traceId: string, strategy: string, model: string, calls: number, mintMs: number | null,
+ *   sdpMs: number | null, connectMs: number | null, firstAudioMs: number | null, rttMs: number | null, jitterMs: number | null,
+ *   lossPercent: number | null, path: string | null, events: {at: string, type: string}[]}} Report
+ */
 /** @typedef {{state: SessionState, lines: SpokenLine[], saved: {turnId: string, saved: Saved}, memory: CallPass["memory"],
- *   ended: EndReason | "time-up", silenced: void, deafened: void}} SessionEvents */
+ *   ended: EndReason | "time-up", moved: {why: MoveReason, agentId: string}, silenced: void, deafened: void, unheard: boolean, devices: void}} SessionEvents
+ *   moved: the conversation went on in another call. unheard: an open microphone has been silent for some time; false: no longer
+ */
 
 const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
 const CLOCK_MS = 1_000;
@@ -41,7 +54,8 @@ const STATE_AFTER = {
  * @extends {TypedEvents<SessionEvents>}
  */
 export class VoiceSession extends TypedEvents {
-  agentId = "";
+  #agentId = "";
+  #broker;
   #outbox;
   #speaker;
   /** @type {SessionState} */
@@ -62,10 +76,15 @@ export class VoiceSession extends TypedEvents {
   #callAgentId = "";
   #hasMicrophone = false;
   #believedUntilMs = Infinity;
+  /** @type {number | null} */
+  #startedAtMs = null;
+  /** @type {number | null} */
+  #endedAtMs = null;
 
-  /** @param {{outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
-  constructor({ outbox, speaker }) {
+  /** @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
+  constructor({ broker, outbox, speaker }) {
     super();
+    this.#broker = broker;
     this.#outbox = outbox;
     this.#speaker = speaker;
     outbox.on("change", (change) => this.emit("saved", change));
@@ -84,6 +103,30 @@ export class VoiceSession extends TypedEvents {
     return this.#isMuted;
   }
 
+  /** Who speaks with the person, or will in the next call. */
+  get agentId() {
+    return this.#agentId;
+  }
+
+  /** Everything said in this tab, call after call. */
+  get transcript() {
+    return this.#lines();
+  }
+
+  /** When the conversation began and ended; null: it did not. */
+  get startedAtMs() {
+    return this.#startedAtMs;
+  }
+
+  get endedAtMs() {
+    return this.#endedAtMs;
+  }
+
+  /** How loud the microphone is now, 0 to 1. */
+  get level() {
+    return 0; // SKELETON
+  }
+
   /** False in a call that was opened by writing. */
   get hasMicrophone() {
     return this.#hasMicrophone;
@@ -92,6 +135,40 @@ export class VoiceSession extends TypedEvents {
   /** When Azure will end this call, if the broker said so. */
   get callEndsAtMs() {
     return (this.#pass?.call_ends_at ?? Infinity) * 1000;
+  }
+
+  /**
+   * Talk with another agent. In a call the conversation goes on with the new one, who knows what was said; rejects as
+   * `start` does, and then the old one stays.
+   * @param {string} agentId
+   */
+  async switchTo(agentId) {
+    this.#agentId = agentId; // SKELETON
+  }
+
+  /** @returns {Promise<Devices>} labels are empty until the person once allowed the microphone */
+  async devices() {
+    return { microphones: [], speakers: [], microphoneId: "", speakerId: "" }; // SKELETON
+  }
+
+  /** From now on, in this call too. Rejects with a `MicrophoneError`. @param {string} id */
+  async useMicrophone(id) {
+    void id; // SKELETON
+  }
+
+  /** @param {string} id */
+  async useSpeaker(id) {
+    void id; // SKELETON
+  }
+
+  /** @returns {Promise<Report>} */
+  async report() {
+    return { state: this.#state, sessionId: this.sessionId, traceId: "", strategy: "", model: "", calls: 0, mintMs: null, sdpMs: null, connectMs: null, firstAudioMs: null, rttMs: null, jitterMs: null, lossPercent: null, path: null, events: [] }; // SKELETON
+  }
+
+  /** Forgets, in this tab, which session it was and what was said in it. Not in a call. */
+  startAnew() {
+    // SKELETON
   }
 
   /** Rejects with what went wrong, back in `ready`; resolves early when `end()` came first.
@@ -174,7 +251,7 @@ export class VoiceSession extends TypedEvents {
     const microphone = withMicrophone ? await openMicrophone() : null;
     try {
       signal.throwIfAborted();
-      const pass = await requestToken({ agentId: this.agentId, sessionId: this.sessionId, signal });
+      const pass = await this.#broker.requestToken({ agentId: this.#agentId, sessionId: this.sessionId, signal });
       signal.throwIfAborted();
       return this.#newCall(pass, microphone);
     } catch (error) {

@@ -11,7 +11,8 @@ from tests.web.modules.services import WEB
     ("words", "owner"),
     [
         (["document.", "innerHTML", "querySelector"], "page.js"),
-        (["RTCPeerConnection", "getUserMedia("], "realtime-call.js"),
+        (["RTCPeerConnection"], "realtime-call.js"),
+        (["getUserMedia("], "microphone.js"),
         (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
         (["sessionStorage", "localStorage"], "voice-session.js"),
         (["console.", "eval("], None),

@@ -9,7 +9,8 @@ import pytest
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CALL = """async ({ token, withMicrophone }) => {
-  const { RealtimeCall, openMicrophone } = await import("/realtime-call.js");
+  const { RealtimeCall } = await import("/realtime-call.js");
+  const { openMicrophone } = await import("/microphone.js");
   const microphone = withMicrophone ? await openMicrophone() : null;
   const speaker = document.querySelector("#speaker");
   const call = (window.call = new RealtimeCall(token, { microphone, speaker }));
@@ -85,7 +86,7 @@ async def test_a_microphone_that_does_not_open_has_a_cause_in_one_word(blank, th
     found = await blank.evaluate(
         """async (name) => {
           navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException("", name));
-          const { openMicrophone, MicrophoneError } = await import("/realtime-call.js");
+          const { openMicrophone, MicrophoneError } = await import("/microphone.js");
           return openMicrophone().catch((error) => error instanceof MicrophoneError && error.word);
         }""",
         thrown,
