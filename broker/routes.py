@@ -133,7 +133,14 @@ async def strategies(request: Request[State]) -> Response:
 
 
 def _memory(url: str | None) -> dict[str, Any] | None:
-    return None if url is None else {"url": f"{url}/memory/enrich", "episodes_url": f"{url}/memory/episodes"}
+    if url is None:
+        return None
+    return {
+        "url": f"{url}/memory/enrich",
+        "episodes_url": f"{url}/memory/episodes",
+        "context_url": f"{url}/memory/context",
+        "person_url": f"{url}/memory/users/me",
+    }
 
 
 VOICE: list[BaseRoute] = [

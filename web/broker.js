@@ -6,9 +6,12 @@
  *   session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
  *   memory: {status: "hit" | "miss" | "timeout" | "off", facts: number}}} CallPass
  */
-/** @typedef {{agents: Agent[], default_agent: string, enrichment: {url: string, episodes_url: string} | null}} Agents */
+/** @typedef {{url: string, episodes_url: string, context_url: string, person_url: string}} MemoryUrls */
+/** @typedef {{agents: Agent[], default_agent: string, enrichment: MemoryUrls | null}} Agents */
 /** @typedef {{turn_id: string, role: "user" | "assistant", content: string, agent_id?: string, spoken_at: string,
  *   delivered: boolean, interrupted?: boolean}} PastTurn */
+/** @typedef {{certificate: string, erased: "session" | "everything", erased_at: string, complete: boolean}} Certificate
+ *   of what is gone from the service; complete: memory too has confirmed it, else it will */
 
 const ANSWER_DEADLINE_MS = 20_000;
 
@@ -72,6 +75,25 @@ export class Broker {
       if (error instanceof ProblemError && error.status === 404) return [];
       throw error;
     }
+  }
+
+  /**
+   * @param {string} contextUrl @param {string | null} sessionId  with one: also what matters to that conversation
+   * @returns {Promise<string[]>} what is remembered about the person, newest first
+   */
+  async readMemory(contextUrl, sessionId) {
+    const query = sessionId ? `?session_id=${encodeURIComponent(sessionId)}` : "";
+    return (await this.#ask(`${contextUrl}${query}`)).facts;
+  }
+
+  /** For good, wherever it was stored. @param {string} episodesUrl @param {string} sessionId @returns {Promise<Certificate>} */
+  forgetSession(episodesUrl, sessionId) {
+    return this.#ask(`${episodesUrl}/${encodeURIComponent(sessionId)}`, { method: "DELETE" });
+  }
+
+  /** Everything of the person, for good. @param {string} personUrl @returns {Promise<Certificate>} */
+  forgetMe(personUrl) {
+    return this.#ask(personUrl, { method: "DELETE" });
   }
 
   /** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from broker.app import create_app
-from tests.broker.build import AZURE, KEY, settings
+from tests.broker.build import AZURE, ENRICHMENT, KEY, settings
 from tests.broker.over_http import asked, broker_app, problem
 from tests.running import running
 from tests.waiting import until
@@ -62,6 +62,16 @@ async def test_agents_are_shown_with_their_voices_and_without_their_prompts(brok
     assert listed["default_agent"] == "elena"
     assert listed["enrichment"] is None
     assert "You are" not in (await broker.get("/agents")).text + (await broker.get("/config/elena")).text
+
+
+async def test_a_page_learns_where_memory_is_read_and_where_it_is_forgotten(remembering):
+    memory = (await remembering.get("/agents")).json()["enrichment"]
+    assert memory == {
+        "url": f"{ENRICHMENT}/memory/enrich",
+        "episodes_url": f"{ENRICHMENT}/memory/episodes",
+        "context_url": f"{ENRICHMENT}/memory/context",
+        "person_url": f"{ENRICHMENT}/memory/users/me",
+    }
 
 
 async def test_status_shows_a_cut_endpoint():
