@@ -142,8 +142,10 @@ def test_every_module_and_public_name_says_what_it_is_for(path):
 def test_in_the_page_each_browser_api_has_one_owner(path):
     source = path.read_text()
     owners = {
-        r"\bdocument\.(?!visibilityState|addEventListener|hidden)": {"page.js", "main.js"},
-        r"\bRTCPeerConnection\b|getUserMedia": {"realtime-call.js"},
+        r"\bdocument\.(?!visibilityState|addEventListener|hidden)": {
+            p.name for p in BROWSER if p.stem.startswith("page")
+        },
+        r"\bRTCPeerConnection\b|getUserMedia": {"realtime-call.js", "microphone.js"},
         r"\bindexedDB\b": {"transcript-outbox.js"},
         r"\binnerHTML\b|\beval\(|insertAdjacentHTML": set(),
     }

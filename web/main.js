@@ -5,5 +5,5 @@ import { VoiceSession } from "./voice-session.js";
 
 const broker = new Broker();
 const outbox = await TranscriptOutbox.open({ renew: (sessionId) => broker.renewGrant(sessionId) });
-const page = new Page((speaker) => new VoiceSession({ broker, outbox, speaker }), broker);
+const page = new Page((speaker) => new VoiceSession({ broker, outbox, speaker }), broker, outbox);
 await page.load();

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.web.modules.services import WEB
@@ -10,14 +12,28 @@ from tests.web.modules.services import WEB
 @pytest.mark.parametrize(
     ("words", "owner"),
     [
-        (["document.", "innerHTML", "querySelector"], "page.js"),
         (["RTCPeerConnection"], "realtime-call.js"),
         (["getUserMedia("], "microphone.js"),
         (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
         (["sessionStorage", "localStorage"], "voice-session.js"),
-        (["console.", "eval("], None),
+        (["console.", "eval(", "innerHTML", "insertAdjacentHTML", 'setAttribute("style'], None),
     ],
 )
 def test_each_thing_of_the_browser_has_one_module(words, owner):
-    users = {path.name for path in WEB.glob("*.js") if any(word in path.read_text() for word in words)}
-    assert users == ({owner} if owner else set())
+    assert users_of(words) == ({owner} if owner else set())
+
+
+def test_only_the_modules_of_the_page_touch_its_document():
+    users = users_of(["document.", "querySelector", "createElement", "./page-elements.js"])
+    assert "page-elements.js" in users
+    assert [name for name in users if not re.fullmatch(r"page(-[a-z-]+)?\.js", name)] == []
+
+
+def test_nothing_of_the_library_imports_the_page():
+    pages = [path.name for path in WEB.glob("page*.js")]
+    users = users_of([f'"./{name}"' for name in pages if name != "page-words.js"])
+    assert users - {*pages} == {"main.js"}
+
+
+def users_of(words):
+    return {path.name for path in WEB.glob("*.js") if any(word in path.read_text() for word in words)}

@@ -1,0 +1,60 @@
+import { enable, find, make, onPress, show, write } from "./page-elements.js";
+import { counted, durationWords } from "./page-words.js";
+import { transcriptText } from "./transcript-text.js";
+
+/** @typedef {import("./page-memory.js").MemoryMark} MemoryMark */
+/** @typedef {import("./page-transcript.js").TranscriptLog} TranscriptLog */
+/** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
+
+/** After a call: what it came to, and what can be done with it. */
+export class EndCard {
+  #session;
+  #log;
+  #memory;
+  #nameOf;
+
+  /** @param {VoiceSession} session @param {{log: TranscriptLog, memory: MemoryMark, nameOf: (agentId: string) => string, onAnew: () => void}} parts */
+  constructor(session, { log, memory, nameOf, onAnew }) {
+    this.#session = session;
+    this.#log = log;
+    this.#memory = memory;
+    this.#nameOf = nameOf;
+    onPress("#end-download", () => this.#download());
+    onPress("#end-anew", () => {
+      session.startAnew();
+      onAnew();
+      find("#start").focus({ preventScroll: true }); // this button goes away
+    });
+  }
+
+  show() {
+    const isOver = this.#session.state === "ended" && this.#log.lines.length > 0;
+    show("#end-card", isOver);
+    if (!isOver) return;
+    write("#end-title", `Your conversation with ${this.#nameOf(this.#session.agentId)}`);
+    write("#end-facts", [this.#duration(), this.#remembered()].filter(Boolean).join(" · "));
+    enable("#end-forget", this.#session.sessionId !== null);
+  }
+
+  #duration() {
+    const { startedAtMs, endedAtMs } = this.#session;
+    return startedAtMs === null || endedAtMs === null ? "" : durationWords(endedAtMs - startedAtMs);
+  }
+
+  #remembered() {
+    if (!this.#memory.isOn) return "memory is off";
+    const { kept, unsent } = this.#memory;
+    return `${counted(kept, "turn")} remembered${unsent > 0 ? `, ${unsent} will follow` : ""}`;
+  }
+
+  #download() {
+    const { startedAtMs } = this.#session;
+    const startedAt = startedAtMs === null ? null : new Date(startedAtMs);
+    const text = transcriptText(this.#log.lines, { nameOf: this.#nameOf, startedAt });
+    const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+    const link = /** @type {HTMLAnchorElement} */ (make("a"));
+    Object.assign(link, { href: url, download: "conversation.txt" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(url), 1_000); // at once would be before the browser has read it
+  }
+}

@@ -1,0 +1,107 @@
+import { all, find, make, show, write } from "./page-elements.js";
+import { SAVED_WORDS } from "./memory-words.js";
+
+/** @typedef {import("./broker.js").PastTurn} PastTurn */
+/** @typedef {import("./transcript-outbox.js").Saved} Saved */
+/** @typedef {import("./voice-session.js").SpokenLine} SpokenLine */
+/** @typedef {import("./page-scroll.js").LatestInSight} LatestInSight */
+
+/** What is said, and how far each turn came on its way to memory; before it what was said earlier. */
+export class TranscriptLog {
+  /** @type {SpokenLine[]} */
+  #past = [];
+  /** @type {SpokenLine[]} */
+  #lines = [];
+  #nameOf;
+  #savedOf;
+  #latest;
+
+  /** @param {{nameOf: (agentId: string) => string, savedOf: (turnId: string) => Saved | undefined, latest: LatestInSight}} parts */
+  constructor({ nameOf, savedOf, latest }) {
+    this.#nameOf = nameOf;
+    this.#savedOf = savedOf;
+    this.#latest = latest;
+  }
+
+  get lines() {
+    return [...this.#past, ...this.#lines];
+  }
+
+  /** Finals go into the log, which is read aloud; from the first unfinished line on they wait outside of it.
+   * @param {SpokenLine[]} lines */
+  show(lines) {
+    this.#lines = lines;
+    const open = lines.findIndex((line) => line.state === "partial");
+    const settled = open < 0 ? lines.length : open;
+    this.#latest.keep(() => {
+      this.#fill(find("#transcript ol"), lines.slice(0, settled));
+      this.#fill(find("#partial"), lines.slice(settled));
+    });
+  }
+
+  /** @param {PastTurn[]} turns */
+  showEarlier(turns) {
+    this.#past = turns.map(pastLine);
+    const entries = this.#past.map((line) => this.#entry(line));
+    for (const entry of entries) this.#mark(entry, "saved");
+    find("#earlier ol").replaceChildren(...entries);
+    show("#earlier", turns.length > 0);
+    this.#latest.toEnd();
+  }
+
+  clear() {
+    this.showEarlier([]);
+    this.show([]);
+  }
+
+  /** @param {string} turnId @param {Saved} saved */
+  showSaved(turnId, saved) {
+    for (const entry of all("#transcript li, #partial li")) {
+      if (entry.dataset.turnId === turnId) this.#mark(entry, saved);
+    }
+  }
+
+  /** Changes only what differs, so that a screen reader hears each line once.
+   * @param {HTMLElement} list @param {SpokenLine[]} lines */
+  #fill(list, lines) {
+    const shown = new Map([...list.children].map((child) => [/** @type {HTMLElement} */ (child).dataset.turnId, child]));
+    lines.forEach((line, index) => {
+      const entry = /** @type {HTMLElement} */ (shown.get(line.turnId) ?? this.#entry(line));
+      shown.delete(line.turnId);
+      this.#update(entry, line);
+      if (list.children[index] !== entry) list.insertBefore(entry, list.children[index] ?? null);
+    });
+    for (const gone of shown.values()) gone.remove();
+  }
+
+  /** @param {SpokenLine} line */
+  #entry(line) {
+    const { turnId, speaker, agentId } = line;
+    const entry = make("li");
+    Object.assign(entry.dataset, { turnId, speaker, agent: agentId });
+    const mark = make("small");
+    mark.ariaLive = "off"; // the log is read aloud when words come, not once more for each step to memory
+    entry.append(make("span", speaker === "user" ? "You" : this.#nameOf(agentId)), make("p"), mark);
+    this.#update(entry, line);
+    return entry;
+  }
+
+  /** @param {HTMLElement} entry @param {SpokenLine} line */
+  #update(entry, { turnId, text, state }) {
+    entry.dataset.state = state;
+    write("p", state === "unheard" ? "could not be transcribed" : text || "…", entry);
+    const saved = this.#savedOf(turnId);
+    if (saved) this.#mark(entry, saved);
+  }
+
+  /** @param {HTMLElement} entry @param {Saved} saved */
+  #mark(entry, saved) {
+    entry.dataset.saved = saved;
+    write("small", SAVED_WORDS[saved], entry);
+  }
+}
+
+/** @param {PastTurn} turn @returns {SpokenLine} */
+function pastLine({ turn_id: turnId, role: speaker, content: text, agent_id: agentId = "", interrupted }) {
+  return { turnId, speaker, text, agentId, state: interrupted ? "interrupted" : "final" };
+}

@@ -1,0 +1,65 @@
+import { enable, find, onPress, show, write } from "./page-elements.js";
+import { hintFor, isInCall, startWord, timeLeftWords } from "./page-words.js";
+
+/** @typedef {import("./broker.js").Agent} Agent */
+/** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
+
+/** Who speaks, what one can do about it, and how much time is left. */
+export class VoicePanel {
+  #session;
+  #agentOf;
+  #notice;
+  #wasWarned = false;
+
+  /** @param {VoiceSession} session @param {{agentOf: (id: string) => Agent, notice: import("./page-notice.js").Notice}} parts */
+  constructor(session, { agentOf, notice }) {
+    this.#session = session;
+    this.#agentOf = agentOf;
+    this.#notice = notice;
+    session.on("silenced", () => show("#hear", true));
+    session.on("unheard", (isUnheard) => this.#showUnheard(isUnheard));
+    onPress("#mute", () => this.toggleMute());
+    onPress("#stop-talking", () => session.stopTalking());
+    onPress("#hear", () => find("#speaker").play().then(() => show("#hear", false), () => {}));
+    setInterval(() => this.#showTimeLeft(), 1_000);
+  }
+
+  show() {
+    const { state, hasMicrophone, isMuted } = this.#session;
+    const isLive = isInCall(state) && state !== "connecting";
+    document.body.dataset.state = find("#state").dataset.state = state;
+    write("#state", state);
+    write("#hint", hintFor(state, this.#agentOf(this.#session.agentId), hasMicrophone));
+    write("#start", startWord(state));
+    show("#mute", isLive && hasMicrophone);
+    find("#mute").setAttribute("aria-pressed", String(isMuted));
+    show("#stop-talking", isLive);
+    enable("#stop-talking", state === "speaking" || state === "thinking");
+    if (!isInCall(state)) show("#hear", false);
+    if (!isLive || isMuted) this.#showUnheard(false);
+    this.#showTimeLeft();
+  }
+
+  toggleMute() {
+    if (find("#mute").hidden) return;
+    this.#session.setMuted(!this.#session.isMuted);
+    this.show();
+  }
+
+  /** @param {boolean} isUnheard */
+  #showUnheard(isUnheard) {
+    write("#unheard p", isUnheard ? "We can’t hear you. Is it the right microphone?" : "");
+    show("#unheard button", isUnheard);
+  }
+
+  #showTimeLeft() {
+    const { state, callEndsAtMs } = this.#session;
+    const words = isInCall(state) ? timeLeftWords(callEndsAtMs - Date.now()) : null;
+    show("#left", words !== null);
+    write("#left", words?.text ?? "");
+    const isWarning = words?.isWarning ?? false;
+    find("#left").dataset.isWarning = String(isWarning);
+    if (isWarning && !this.#wasWarned) this.#notice.tell("Less than a minute is left in this call.");
+    this.#wasWarned = isWarning;
+  }
+}
