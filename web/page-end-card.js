@@ -12,13 +12,19 @@ export class EndCard {
   #log;
   #memory;
   #nameOf;
+  #latest;
 
-  /** @param {VoiceSession} session @param {{log: TranscriptLog, memory: MemoryMark, nameOf: (agentId: string) => string, onAnew: () => void}} parts */
-  constructor(session, { log, memory, nameOf, onAnew }) {
+  /**
+   * @param {VoiceSession} session
+   * @param {{log: TranscriptLog, memory: MemoryMark, latest: import("./page-scroll.js").LatestInSight,
+   *   nameOf: (agentId: string) => string, onAnew: () => void}} parts
+   */
+  constructor(session, { log, memory, latest, nameOf, onAnew }) {
     this.#session = session;
     this.#log = log;
     this.#memory = memory;
     this.#nameOf = nameOf;
+    this.#latest = latest;
     onPress("#end-download", () => this.#download());
     onPress("#end-anew", () => {
       session.startAnew();
@@ -29,11 +35,13 @@ export class EndCard {
 
   show() {
     const isOver = this.#session.state === "ended" && this.#log.lines.length > 0;
+    const isNew = isOver && find("#end-card").hidden;
     show("#end-card", isOver);
     if (!isOver) return;
     write("#end-title", `Your conversation with ${this.#nameOf(this.#session.agentId)}`);
     write("#end-facts", [this.#duration(), this.#remembered()].filter(Boolean).join(" · "));
     enable("#end-forget", this.#session.sessionId !== null);
+    if (isNew) this.#latest.toEnd();
   }
 
   #duration() {

@@ -5,8 +5,11 @@ export class ProblemCard {
   /** @type {() => void} what "Try again" does */
   #again = () => {};
   #countdown = 0;
+  #latest;
 
-  constructor() {
+  /** @param {import("./page-scroll.js").LatestInSight} latest */
+  constructor(latest) {
+    this.#latest = latest;
     onPress("#retry", () => {
       find("#start").focus({ preventScroll: true }); // this button goes away with its problem
       this.#again();
@@ -19,7 +22,7 @@ export class ProblemCard {
     write("#problem h2", title);
     write("#problem p", advice);
     show("#problem", true);
-    find("#problem").scrollIntoView({ block: "nearest" });
+    this.#latest.toEnd();
     this.#countDown(Date.now() + retryAfterMs);
   }
 

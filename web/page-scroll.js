@@ -17,13 +17,14 @@ export class LatestInSight {
   /** @param {() => void} change that makes the page longer */
   keep(change) {
     const wasAtEnd = isAtEnd();
+    const { scrollHeight } = document.documentElement;
     change();
-    if (wasAtEnd) this.toEnd();
+    if (wasAtEnd && scrollHeight !== document.documentElement.scrollHeight) this.toEnd();
     this.#offer();
   }
 
   toEnd() {
-    scrollTo({ top: document.documentElement.scrollHeight });
+    if (find(".conversation").offsetHeight > 0) scrollTo({ top: document.documentElement.scrollHeight });
     this.#offer();
   }
 

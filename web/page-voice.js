@@ -8,14 +8,11 @@ import { hintFor, isInCall, startWord, timeLeftWords } from "./page-words.js";
 export class VoicePanel {
   #session;
   #agentOf;
-  #notice;
-  #wasWarned = false;
 
-  /** @param {VoiceSession} session @param {{agentOf: (id: string) => Agent, notice: import("./page-notice.js").Notice}} parts */
-  constructor(session, { agentOf, notice }) {
+  /** @param {VoiceSession} session @param {(id: string) => Agent} agentOf */
+  constructor(session, agentOf) {
     this.#session = session;
     this.#agentOf = agentOf;
-    this.#notice = notice;
     session.on("silenced", () => show("#hear", true));
     session.on("unheard", (isUnheard) => this.#showUnheard(isUnheard));
     onPress("#mute", () => this.toggleMute());
@@ -36,7 +33,7 @@ export class VoicePanel {
     show("#stop-talking", isLive);
     enable("#stop-talking", state === "speaking" || state === "thinking");
     if (!isInCall(state)) show("#hear", false);
-    if (!isLive || isMuted) this.#showUnheard(false);
+    if (!isLive || isMuted || state === "reconnecting") this.#showUnheard(false);
     this.#showTimeLeft();
   }
 
@@ -55,11 +52,7 @@ export class VoicePanel {
   #showTimeLeft() {
     const { state, callEndsAtMs } = this.#session;
     const words = isInCall(state) ? timeLeftWords(callEndsAtMs - Date.now()) : null;
-    show("#left", words !== null);
     write("#left", words?.text ?? "");
-    const isWarning = words?.isWarning ?? false;
-    find("#left").dataset.isWarning = String(isWarning);
-    if (isWarning && !this.#wasWarned) this.#notice.tell("Less than a minute is left in this call.");
-    this.#wasWarned = isWarning;
+    find("#left").dataset.isWarning = String(words?.isWarning ?? false);
   }
 }

@@ -24,8 +24,8 @@ export class Page {
   /** @type {HTMLAudioElement} */
   speaker = find("audio#speaker");
   #notice = new Notice();
-  #problem = new ProblemCard();
   #latest = new LatestInSight();
+  #problem = new ProblemCard(this.#latest);
   #agents = new AgentChoice((agentId) => void this.#choose(agentId));
   /** @type {string | null} who was asked to come, and is not there yet */
   #comingId = null;
@@ -45,12 +45,12 @@ export class Page {
     this.#broker = broker;
     /** @param {string} agentId */
     const nameOf = (agentId) => this.#agents.agent(agentId).name;
-    this.#voice = new VoicePanel(session, { agentOf: (id) => this.#agents.agent(id), notice: this.#notice });
+    this.#voice = new VoicePanel(session, (agentId) => this.#agents.agent(agentId));
     this.#level = new Level(session);
     this.#memory = new MemoryMark(session, outbox);
     this.#memorySheet = new MemorySheet(broker);
     this.#log = new TranscriptLog({ nameOf, savedOf: (turnId) => this.#memory.savedOf(turnId), latest: this.#latest });
-    this.#endCard = new EndCard(session, { log: this.#log, memory: this.#memory, nameOf, onAnew: () => this.#begin() });
+    this.#endCard = new EndCard(session, { log: this.#log, memory: this.#memory, latest: this.#latest, nameOf, onAnew: () => this.#begin() });
     this.#forgetting = new Forgetting(session, { broker, onForgotten: () => this.#begin() });
     this.#follow(session);
     this.#obey(session);
@@ -90,6 +90,7 @@ export class Page {
     });
     session.on("deafened", () => this.#problem.show(wordsForMicrophone("gone"), () => this.#startOver()));
     session.on("ended", (reason) => {
+      this.#notice.tell("");
       if (reason !== "hung-up") this.#problem.show(wordsForEnd(reason), () => this.#start());
     });
   }

@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
 from tests import chromium
+from tests.web.modules.acted import asked, stage
 from tests.web.modules.injected import AZURE, TOOLS
 from tests.web.modules.services import serving
 
@@ -36,9 +37,11 @@ async def browser():
 
 
 @asynccontextmanager
-async def faultless(browser):
-    """A browser profile of its own, in which no page may complain."""
-    context = await browser.new_context(permissions=["microphone"])
+async def faultless(browser, *, acted=False, **profile):
+    """A browser profile of its own, in which no page may complain; with a session that a test acts."""
+    context = await browser.new_context(permissions=["microphone"], **profile)
+    if acted:
+        await stage(context)
     context.set_default_timeout(5_000)
     faults = []
     await context.add_init_script(AZURE + ";" + TOOLS)
@@ -75,6 +78,17 @@ async def blank(context, services):
     page = await context.new_page()
     await page.goto(f"{services.page}/blank")
     return page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def staged(browser, services):
+    """The page, whose session a test acts."""
+    async with faultless(browser, acted=True) as context:
+        page = await context.new_page()
+        await page.goto(services.page)
+        await expect(page.locator("button[data-agent=elena]")).to_be_visible()
+        await asked(page)
+        yield page
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -25,6 +25,7 @@ CSP = (
     "connect-src 'self' https://azure.test {enrichment}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+ANY_ORIGIN = {"access-control-allow-origin": "*"}
 AGENTS = [
     {"id": "elena", "name": "Elena", "role": "Business analyst", "voice": "marin"},
     {"id": "marcus", "name": "Marcus", "role": "Project manager", "voice": "cedar"},
@@ -53,6 +54,11 @@ class Services:
         self.token: dict[str, Any] = {}
         self.episode: list[dict[str, Any]] | None = None
         self.memory = True
+        self.facts: list[str] | None = []  # None: out of reach
+        self.forgotten: list[str] = []  # the paths of what was erased
+        self.erasure = 200  # 202: memory has still to confirm it
+        self.erasing = threading.Event()  # Enrichment confirms when it is set
+        self.erasing.set()
 
     def app(self):
         routes = [
@@ -60,7 +66,10 @@ class Services:
             Route("/agents", self.agents),
             Route("/realtime/token", self.mint, methods=["POST"]),
             Route("/memory/enrich", self.enrich, methods=["POST", "OPTIONS"]),
-            Route("/memory/episodes/{session_id}", self.read_episode),
+            Route("/memory/episodes/{session_id}", self.read_episode, methods=["GET"]),
+            Route("/memory/episodes/{session_id}", self.erase, methods=["DELETE", "OPTIONS"]),
+            Route("/memory/context", self.context),
+            Route("/memory/users/me", self.erase, methods=["DELETE", "OPTIONS"]),
             Mount("/", StaticFiles(directory=WEB, html=True)),
         ]
         app = Starlette(routes=routes)
@@ -86,6 +95,8 @@ class Services:
         urls = {
             "url": f"{self.enrichment}/memory/enrich",
             "episodes_url": f"{self.enrichment}/memory/episodes",
+            "context_url": f"{self.enrichment}/memory/context",
+            "person_url": f"{self.enrichment}/memory/users/me",
         }
         enrichment = urls if self.memory else None
         return JSONResponse({"agents": AGENTS, "default_agent": "elena", "enrichment": enrichment})
@@ -131,10 +142,23 @@ class Services:
         )
 
     async def read_episode(self, request):
-        allow = {"access-control-allow-origin": "*"}
         return JSONResponse(
-            {"id": request.path_params["session_id"], "transcript": self.episode or []}, headers=allow
+            {"id": request.path_params["session_id"], "transcript": self.episode or []}, headers=ANY_ORIGIN
         )
+
+    async def context(self, request):
+        if self.facts is None:
+            return JSONResponse({}, 503, headers=ANY_ORIGIN)
+        return JSONResponse({"context": "", "facts": self.facts}, headers=ANY_ORIGIN)
+
+    async def erase(self, request):
+        if request.method == "OPTIONS":
+            return JSONResponse({}, headers=ANY_ORIGIN | {"access-control-allow-methods": "DELETE"})
+        await asyncio.to_thread(self.erasing.wait, 5)
+        if self.erasure >= 400:
+            return JSONResponse({"status": self.erasure}, self.erasure, headers=ANY_ORIGIN)
+        self.forgotten.append(request.url.path)
+        return JSONResponse({"complete": self.erasure == 200}, self.erasure, headers=ANY_ORIGIN)
 
     def turn_ids(self):
         """What was posted, post by post."""
