@@ -15,10 +15,11 @@ export class CallDetails {
     this.#session = session;
     onPress("#details-close", () => this.close());
     onPress("#details-copy", () => this.#copy());
-  }
-
-  get isOpen() {
-    return !find("#details").hidden;
+    find("#details").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+      if (event.key !== "Escape") return;
+      event.preventDefault(); // in here it is not for the agent who talks
+      this.close();
+    });
   }
 
   open() {

@@ -38,10 +38,16 @@ export class EndCard {
     const isNew = isOver && find("#end-card").hidden;
     show("#end-card", isOver);
     if (!isOver) return;
-    write("#end-title", `Your conversation with ${this.#nameOf(this.#session.agentId)}`);
+    write("#end-title", `Your conversation with ${this.#names()}`);
     write("#end-facts", [this.#duration(), this.#remembered()].filter(Boolean).join(" · "));
     enable("#end-forget", this.#session.sessionId !== null);
     if (isNew) this.#latest.toEnd();
+  }
+
+  /** Of all who said something. */
+  #names() {
+    const ids = this.#log.lines.filter(({ speaker }) => speaker === "assistant").map(({ agentId }) => agentId);
+    return [...new Set(ids.length > 0 ? ids : [this.#session.agentId])].map(this.#nameOf).join(" and ");
   }
 
   #duration() {

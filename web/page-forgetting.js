@@ -19,6 +19,7 @@ export class Forgetting {
   #urls = null;
   /** @type {keyof typeof FORGETTING} */
   #what = "conversation";
+  #isDone = false;
 
   /** @param {VoiceSession} session @param {{broker: Broker, onForgotten: () => void}} parts */
   constructor(session, { broker, onForgotten }) {
@@ -28,6 +29,10 @@ export class Forgetting {
     for (const button of ["#end-forget", "#memory-forget"]) onPress(button, () => this.#ask("conversation"));
     onPress("#memory-forget-all", () => this.#ask("everything"));
     onPress("#confirm-forget", () => this.#forget());
+    this.#sheet.onClose(() => {
+      // Who asked may be gone with what is forgotten, and the focus with it.
+      if (this.#isDone) (find("dialog[open] [data-close]") ?? find("#start")).focus();
+    });
   }
 
   /** @param {MemoryUrls | null} urls */
@@ -74,6 +79,7 @@ export class Forgetting {
 
   /** @param {string} told @param {"ask" | "busy" | "done"} step */
   #tell(told, step) {
+    this.#isDone = step === "done";
     write("#confirm-told", told);
     show("#confirm-advice", step !== "done");
     show("#confirm-forget", step !== "done");

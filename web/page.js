@@ -145,9 +145,11 @@ export class Page {
   async #choose(agentId) {
     this.#comingId = agentId;
     this.#show();
+    if (isInCall(this.#session.state)) this.#notice.tell(`${this.#agents.agent(agentId).name} is joining …`);
     try {
       if (agentId !== this.#session.agentId) await this.#session.switchTo(agentId);
     } catch (error) {
+      this.#notice.tell("");
       this.#problem.show(wordsFor(error), () => this.#choose(agentId));
     }
     if (this.#comingId === agentId) this.#comingId = null; // else somebody else was chosen meanwhile

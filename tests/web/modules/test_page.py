@@ -113,6 +113,9 @@ async def test_a_browser_that_will_not_play_by_itself_is_given_a_tap(page):
 
 async def test_no_token_reaches_the_document_or_storage(page):
     await start(page)
+    await page.click("#settings-open")
+    await page.click("#details-open")
+    await expect(page.locator("#measures")).to_contain_text("session-1")
     kept = await page.evaluate(
         "document.documentElement.outerHTML + JSON.stringify([{...localStorage}, {...sessionStorage}])"
     )

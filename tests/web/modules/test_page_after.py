@@ -30,7 +30,7 @@ async def ended(page, *lines):
 
 async def test_a_call_ends_with_what_it_came_to(staged):
     await ended(staged, *TALK)
-    await expect(staged.locator("#end-title")).to_have_text("Your conversation with Elena")
+    await expect(staged.locator("#end-title")).to_have_text("Your conversation with Elena and Marcus")
     await expect(staged.locator("#end-facts")).to_have_text("4 min 12 s · 2 turns remembered")
     await saved(staged, A2="waiting")
     await expect(staged.locator("#end-facts")).to_have_text("4 min 12 s · 2 turns remembered, 1 will follow")
@@ -79,6 +79,8 @@ async def test_a_conversation_can_be_forgotten_from_its_end(staged, services):
     assert services.forgotten == ["/memory/episodes/session-1"]
     assert await asked(staged) == ["start anew"]
     await expect(staged.locator("#end-card")).to_be_hidden()
+    await staged.click("#confirm-keep")
+    await expect(staged.locator("#start")).to_be_focused()
 
 
 async def test_a_call_that_broke_off_tells_why_beside_what_it_came_to(staged):
@@ -113,8 +115,9 @@ async def test_the_details_of_a_call_are_hidden_until_asked_for_and_can_be_copie
     assert "Trace id: 4bf92f3577b34da6a3ce929d0e0e4736" in copied
     assert "moved: agent" in copied
     assert "garden" not in copied
-    await staged.click("#details-close")
+    await staged.keyboard.press("Escape")
     await expect(details).to_be_hidden()
+    assert await asked(staged) == []  # Escape was for the drawer
     await expect(staged.locator("#settings-open")).to_be_focused()
 
 

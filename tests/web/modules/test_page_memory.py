@@ -120,6 +120,7 @@ async def test_forgetting_a_conversation_ends_its_call_and_leaves_nothing_of_it(
     await expect(staged.locator("#transcript li")).to_have_count(0)
     await staged.click("#confirm-keep")
     await expect(staged.locator("#memory-forget")).to_be_disabled()
+    await expect(staged.locator("#memory-sheet [data-close]")).to_be_focused()
     await shows(staged, "on", "Memory on")
 
 
