@@ -80,15 +80,22 @@ async def blank(context, services):
     return page
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def staged(browser, services):
-    """The page, whose session a test acts."""
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def stage_door(browser):
+    """One profile for all acted pages: with an acted session nothing is stored that the next would find."""
     async with faultless(browser, acted=True) as context:
-        page = await context.new_page()
-        await page.goto(services.page)
-        await expect(page.locator("button[data-agent=elena]")).to_be_visible()
-        await asked(page)
-        yield page
+        yield await context.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def staged(stage_door, services):
+    """The page, opened anew, whose session a test acts."""
+    await stage_door.set_viewport_size({"width": 1280, "height": 720})
+    await stage_door.emulate_media(reduced_motion="no-preference")
+    await stage_door.goto(services.page)
+    await expect(stage_door.locator("button[data-agent=elena]")).to_be_visible()
+    await asked(stage_door)
+    return stage_door
 
 
 @pytest_asyncio.fixture(loop_scope="session")
