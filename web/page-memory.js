@@ -10,7 +10,8 @@ import { memorySentence, memoryWords } from "./memory-words.js";
 export class MemoryMark {
   /** @type {Map<string, Saved>} turn id -> how far it came on its way to memory */
   #saved = new Map();
-  #isOn = false;
+  /** @type {boolean | null} null: not known yet, and better not said */
+  #isOn = null;
   #isLate = false;
   #isFull = false;
   #facts = 0;
@@ -48,7 +49,7 @@ export class MemoryMark {
   }
 
   get isOn() {
-    return this.#isOn;
+    return this.#isOn === true;
   }
 
   /** @param {string} turnId */
@@ -86,7 +87,9 @@ export class MemoryMark {
   }
 
   #show() {
-    const memory = { isOn: this.#isOn, isLate: this.#isLate, isFull: this.#isFull, facts: this.#facts, kept: this.kept, unsent: this.unsent };
+    if (this.#isOn === null) return;
+    const { isOn, kept, unsent } = this;
+    const memory = { isOn, isLate: this.#isLate, isFull: this.#isFull, facts: this.#facts, kept, unsent };
     const { state, text } = memoryWords(memory);
     find("#memory").dataset.state = state;
     write("#memory span", text);

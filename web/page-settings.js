@@ -55,7 +55,7 @@ export class Settings {
 
 /** @param {string} selector @param {Device[]} devices @param {string} chosenId @param {string} kind */
 function fill(selector, devices, chosenId, kind) {
-  const listed = devices.length > 0 ? devices : [{ id: "", label: `The browser’s choice` }];
+  const listed = devices.length > 0 ? devices : [{ id: "", label: "The browser’s choice" }];
   const options = listed.map(({ id, label }, index) => {
     const option = /** @type {HTMLOptionElement} */ (make("option", label || `${kind} ${index + 1}`));
     option.value = id;

@@ -1,4 +1,4 @@
-import { enable, find, onPress, show, write } from "./page-elements.js";
+import { find, onPress, show, write } from "./page-elements.js";
 import { hintFor, isInCall, startWord, timeLeftWords } from "./page-words.js";
 
 /** @typedef {import("./broker.js").Agent} Agent */
@@ -31,7 +31,8 @@ export class VoicePanel {
     show("#mute", isLive && hasMicrophone);
     find("#mute").setAttribute("aria-pressed", String(isMuted));
     show("#stop-talking", isLive);
-    enable("#stop-talking", state === "speaking" || state === "thinking");
+    // Not `disabled`: that would take the focus from who has just pressed it.
+    find("#stop-talking").setAttribute("aria-disabled", String(state !== "speaking" && state !== "thinking"));
     if (!isInCall(state)) show("#hear", false);
     if (!isLive || isMuted || state === "reconnecting") this.#showUnheard(false);
     this.#showTimeLeft();

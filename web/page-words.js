@@ -27,7 +27,7 @@ export function hintFor(state, { name, role = "" }, hasMicrophone) {
     thinking: `${name} is about to answer.`,
     speaking: "Interrupt whenever you like.",
     muted: `${name} cannot hear you.`,
-    reconnecting: "The connection broke. It is being restored; nothing you said is lost.",
+    reconnecting: "The connection broke. It is being restored.",
     ended: "Start again to go on from here.",
   };
   return hints[state];

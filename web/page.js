@@ -39,7 +39,10 @@ export class Page {
   #endCard;
   #forgetting;
 
-  /** @param {(speaker: HTMLAudioElement) => VoiceSession} makeSession @param {Broker} broker @param {import("./page-memory.js").Outbox} outbox */
+  /**
+   * @param {(speaker: HTMLAudioElement) => VoiceSession} makeSession @param {Broker} broker
+   * @param {import("./page-memory.js").Outbox} outbox
+   */
   constructor(makeSession, broker, outbox) {
     const session = (this.#session = makeSession(this.speaker));
     this.#broker = broker;
@@ -50,7 +53,8 @@ export class Page {
     this.#memory = new MemoryMark(session, outbox);
     this.#memorySheet = new MemorySheet(broker);
     this.#log = new TranscriptLog({ nameOf, savedOf: (turnId) => this.#memory.savedOf(turnId), latest: this.#latest });
-    this.#endCard = new EndCard(session, { log: this.#log, memory: this.#memory, latest: this.#latest, nameOf, onAnew: () => this.#begin() });
+    const shown = { log: this.#log, memory: this.#memory, latest: this.#latest, nameOf };
+    this.#endCard = new EndCard(session, { ...shown, onAnew: () => this.#begin() });
     this.#forgetting = new Forgetting(session, { broker, onForgotten: () => this.#begin() });
     this.#follow(session);
     this.#obey(session);

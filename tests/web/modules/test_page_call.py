@@ -108,6 +108,15 @@ async def test_the_keys_do_what_is_listed_and_never_while_one_writes(staged):
     await is_in(staged, "listening")
 
 
+async def test_stopping_the_talk_keeps_the_keyboard_where_it_was(staged):
+    await become(staged, "speaking")
+    await staged.focus("#stop-talking")
+    await staged.keyboard.press("Enter")
+    await become(staged, "listening")
+    await expect(staged.locator("#stop-talking")).to_be_focused()
+    await expect(staged.locator("#stop-talking")).to_have_attribute("aria-disabled", "true")
+
+
 async def test_without_a_microphone_there_is_nothing_to_mute(staged):
     await become(staged, "listening", hasMicrophone=False)
     await staged.keyboard.press("m")
