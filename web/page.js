@@ -37,6 +37,10 @@ export class Page {
     setInterval(() => this.#showTimeLeft(), 1_000);
   }
 
+  get session() {
+    return this.#session;
+  }
+
   /** Who can be called, and what this tab's session already said. */
   async load() {
     try {

@@ -14,7 +14,7 @@ from tests.web.modules.services import WEB
         (["RTCPeerConnection"], "realtime-call.js"),
         (["getUserMedia("], "microphone.js"),
         (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
-        (["sessionStorage", "localStorage"], "voice-session.js"),
+        (["sessionStorage", "localStorage"], "tab-storage.js"),
         (["console.", "eval("], None),
     ],
 )
