@@ -56,6 +56,11 @@ bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one bac
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.bench.calls
 
+.PHONY: bench-connect
+bench-connect: $(INSTALLED) ## Measure from click to call beside a page written by hand, and the silence when a call moves (4 minutes)
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.bench.connect
+
 .PHONY: bench-faults
 bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
 	@$(PY) -m tests.bench.faults $(ARGS)

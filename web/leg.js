@@ -56,7 +56,16 @@ export class Leg extends TypedEvents {
 
   /** When it is time to go on in another call: a minute before the end, of a short call its last quarter. */
   get moveAtMs() {
-    return this.endsAtMs - Math.min(LONGEST_LEAD_MS, (this.endsAtMs - this.#madeAtMs) / 4);
+    return this.endsAtMs - this.#leadMs;
+  }
+
+  /** From then on nobody's last word can be waited for. */
+  get latestMoveAtMs() {
+    return this.endsAtMs - this.#leadMs / 6;
+  }
+
+  get #leadMs() {
+    return Math.min(LONGEST_LEAD_MS, (this.endsAtMs - this.#madeAtMs) / 4);
   }
 
   /** Nobody speaks, nothing is being written down. */

@@ -49,9 +49,9 @@ export async function openMicrophone(deviceId = "") {
  */
 export class Microphone extends TypedEvents {
   #stream;
-  #meter = new AudioContext();
-  #analyser = this.#meter.createAnalyser();
-  #samples = new Float32Array(this.#analyser.fftSize);
+  /** @type {AnalyserNode | null} made when it is first needed, so that no call waits for it */
+  #analyser = null;
+  #samples = new Float32Array(2048);
   #clock = 0;
   #silentSinceMs = Date.now();
   #isUnheard = false;
@@ -66,7 +66,6 @@ export class Microphone extends TypedEvents {
   constructor(stream) {
     super();
     this.#stream = stream;
-    this.#meter.createMediaStreamSource(stream).connect(this.#analyser);
     this.#clock = setInterval(() => this.#listen(), LISTEN_EVERY_MS);
     for (const track of stream.getTracks()) {
       track.addEventListener("ended", () => this.emit("gone", undefined));
@@ -82,6 +81,7 @@ export class Microphone extends TypedEvents {
 
   /** How loud it is now, 0 to 1. */
   get level() {
+    this.#analyser ??= meterOf(this.#stream);
     this.#analyser.getFloatTimeDomainData(this.#samples);
     return Math.min(1, this.#samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0));
   }
@@ -99,7 +99,7 @@ export class Microphone extends TypedEvents {
   close() {
     clearInterval(this.#clock);
     for (const track of this.#stream.getTracks()) track.stop(); // a track that we stop does not say "ended"
-    void this.#meter.close();
+    void /** @type {AudioContext | undefined} */ (this.#analyser?.context)?.close();
   }
 
   #listen() {
@@ -116,4 +116,12 @@ export class Microphone extends TypedEvents {
     this.#isUnheard = isUnheard;
     this.emit("unheard", isUnheard);
   }
+}
+
+/** @param {MediaStream} stream */
+function meterOf(stream) {
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  return analyser;
 }

@@ -33,7 +33,6 @@ const CLOCK_MS = 1_000;
 const TIME_UP_MS = 15_000; // a call that breaks off this near to its end was ended by its limit
 const RECONNECT_WITHIN_MS = 60_000;
 const MOST_LOSSES = 3; // within the time above; more is no accident
-const LATEST_MOVE_MS = 5_000; // before the end of a call: whoever speaks is interrupted then
 const POLITE_MS = 5_000; // how long a new agent waits for a pause
 
 /**
@@ -391,7 +390,8 @@ export class VoiceSession extends TypedEvents {
     const next = await this.#connect(signal, { onHold: true });
     this.#next = next;
     try {
-      await this.#pause(why === "limit" ? this.callEndsAtMs - LATEST_MOVE_MS - Date.now() : POLITE_MS, signal);
+      const patientUntilMs = Math.min(this.#leg?.latestMoveAtMs ?? 0, why === "limit" ? Infinity : Date.now() + POLITE_MS);
+      await this.#pause(patientUntilMs - Date.now(), signal);
       if (this.#leg !== next) this.#goOn(next, why, this.#isAnswerDue);
     } finally {
       this.#next = null;

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import signal
-
 import pytest
+
+from tests.web.surviving import DEAF, cut_off, moved, reconnect, watch_moves
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUIET = {"ENABLE_PROACTIVE_GREETING": "false"}
 MOST_SILENCE_MS = 1_500
 
-# The longest time in which the page could not have played anything of an agent's.
-DEAF = """() => {
-  const speaker = document.querySelector("#speaker");
-  window.deaf = { longestMs: 0, sinceMs: null };
-  setInterval(() => {
-    const [track] = speaker.srcObject?.getAudioTracks() ?? [];
-    if (track?.readyState === "live" && !track.muted) deaf.sinceMs = null;
-    else deaf.longestMs = Math.max(deaf.longestMs, performance.now() - (deaf.sinceMs ??= performance.now()));
-  }, 10);
-}"""
-
-
-async def moves_of(person):
-    await person.page.evaluate(
-        "() => { window.moves = []; engram.session.on('moved', ({ why }) => moves.push(why)) }"
-    )
-
-
-async def moved(person, *reasons):
-    """Waits until the conversation moved for these reasons."""
-    await person.page.wait_for_function(
-        "(reasons) => moves.join() === reasons", arg=",".join(reasons), timeout=30_000
-    )
-
 
 async def test_a_network_that_is_cut_interrupts_the_conversation_and_does_not_end_it(
     open_page, broker_for, system
 ):
     person = await open_page(await broker_for(**QUIET), speaks=True)
-    await moves_of(person)
+    await watch_moves(person)
     await person.start()
     await person.is_in("listening")
     await person.speak("paris")
@@ -49,7 +25,7 @@ async def test_a_network_that_is_cut_interrupts_the_conversation_and_does_not_en
 
     await cut_off(person, system)
     await person.is_in("reconnecting")
-    await cut_off(person, system, is_over=True)
+    await reconnect(person, system)
 
     await moved(person, "loss")
     await person.is_in("listening")
@@ -62,17 +38,11 @@ async def test_a_network_that_is_cut_interrupts_the_conversation_and_does_not_en
     assert "train" in shown[2][1].lower()
 
 
-async def cut_off(person, system, *, is_over=False):
-    """Nothing comes through any more: of HTTP the browser says so, of the call it hears nothing."""
-    await person.page.context.set_offline(not is_over)
-    system["simulator"].process.send_signal(signal.SIGCONT if is_over else signal.SIGSTOP)
-
-
 async def test_a_call_that_reaches_its_limit_is_followed_by_another_and_the_person_hardly_notices(
     open_page, broker_for
 ):
-    person = await open_page(await broker_for(CALL_LIMIT_S="10", **QUIET), speaks=True)
-    await moves_of(person)
+    person = await open_page(await broker_for(CALL_LIMIT_S="12", **QUIET), speaks=True)
+    await watch_moves(person)
     await person.start()
     await person.is_in("listening")
     await person.page.evaluate(DEAF)
@@ -93,7 +63,7 @@ async def test_a_call_that_reaches_its_limit_is_followed_by_another_and_the_pers
 async def test_a_session_that_azure_ends_unannounced_goes_on_too(open_page, broker_for):
     url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-session-expires", **QUIET)
     person = await open_page(url)
-    await moves_of(person)
+    await watch_moves(person)
     await person.write("My sister is called Ada")
     await person.sees_turns(2)
     await moved(person, "loss")
@@ -107,7 +77,7 @@ async def test_a_session_that_azure_ends_unannounced_goes_on_too(open_page, brok
 
 async def test_another_agent_takes_over_and_knows_what_was_said(open_page):
     person = await open_page()
-    await moves_of(person)
+    await watch_moves(person)
     await person.write("My sister is called Ada")
     await person.sees_turns(2)
     await person.page.evaluate("engram.session.switchTo('marcus')")
