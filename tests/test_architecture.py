@@ -143,7 +143,8 @@ def test_in_the_page_each_browser_api_has_one_owner(path):
     source = path.read_text()
     owners = {
         r"\bdocument\.(?!visibilityState|addEventListener|hidden)": {"page.js", "main.js"},
-        r"\bRTCPeerConnection\b|getUserMedia": {"realtime-call.js"},
+        r"\bRTCPeerConnection\b": {"realtime-call.js"},
+        r"getUserMedia": {"microphone.js"},
         r"\bindexedDB\b": {"transcript-outbox.js"},
         r"\binnerHTML\b|\beval\(|insertAdjacentHTML": set(),
     }
