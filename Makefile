@@ -81,7 +81,7 @@ lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requ
 
 .PHONY: clean
 clean: ## Remove what was installed, measured and remembered here
-	rm -rf .venv .data .bench web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .data .bench web/node_modules web/types tests/web/consumer/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.x ...")'
