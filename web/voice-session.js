@@ -82,14 +82,17 @@ export class VoiceSession extends TypedEvents {
   /** @type {number | null} */
   #endedAtMs = null;
 
-  /** @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
-  constructor({ broker, outbox, speaker }) {
+  /**
+   * @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement, signal?: AbortSignal}} parts  signal: ends the
+   *   listening to outbox and devices, which outlive a session of a page that makes several
+   */
+  constructor({ broker, outbox, speaker, signal }) {
     super();
     this.#broker = broker;
     this.#outbox = outbox;
     this.#speaker = speaker;
-    outbox.on("change", (change) => this.emit("saved", change));
-    onDevicesChanged(() => this.emit("devices", undefined));
+    outbox.on("change", (change) => this.emit("saved", change), { signal });
+    onDevicesChanged(() => this.emit("devices", undefined), signal);
   }
 
   get state() {

@@ -23,7 +23,7 @@ export function Conversation({ agentId }: { agentId: string }) {
     const leaving = new AbortController();
     void openOutbox().then((outbox) => {
       if (leaving.signal.aborted || !speaker.current) return; // unmounted while the database was opening
-      setSession(follow(new VoiceSession({ broker, outbox, speaker: speaker.current }), leaving.signal));
+      setSession(follow(new VoiceSession({ broker, outbox, speaker: speaker.current, signal: leaving.signal }), leaving.signal));
     });
     return () => leaving.abort();
   }, []);
