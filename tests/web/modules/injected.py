@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # Azure's end of every call, in the page itself: real WebRTC, no server. `azure` scripts the newest call and
 # hears all of them; `azure.calls` has each.
-AZURE = """(() => {
+AZURE = r"""(() => {
   const network = window.fetch.bind(window);
-  const azure = (window.azure = { calls: [], heard: [], over: false, refuse: 0, hold: null });
+  const azure = (window.azure = { calls: [], heard: [], over: false, refuse: 0, hold: null, dark: false });
   azure.say = (event) => azure.calls.at(-1).say(event);
   const gathered = (peer) => new Promise((done) => {
     const check = () => peer.iceGatheringState === "complete" && done();
@@ -36,7 +36,8 @@ AZURE = """(() => {
     await peer.setRemoteDescription({ type: "offer", sdp: request.body });
     await peer.setLocalDescription();
     await gathered(peer);
-    return new Response(peer.localDescription.sdp, { status: 201 });
+    const { sdp } = peer.localDescription;
+    return new Response(azure.dark ? sdp.replaceAll(/a=candidate:.*\r\n/g, "") : sdp, { status: 201 });
   };
 })()"""
 
