@@ -56,6 +56,11 @@ bench-calls: $(INSTALLED) ## Make 20 spoken calls in a row and read each one bac
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.bench.calls
 
+.PHONY: bench-connect
+bench-connect: $(INSTALLED) ## Measure from click to call beside a page written by hand, and the silence when a call moves (4 minutes)
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.bench.connect
+
 .PHONY: bench-faults
 bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
 	@$(PY) -m tests.bench.faults $(ARGS)
@@ -76,7 +81,7 @@ lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requ
 
 .PHONY: clean
 clean: ## Remove what was installed, measured and remembered here
-	rm -rf .venv .data .bench web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .data .bench web/node_modules web/types tests/web/consumer/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(INSTALLED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.x ...")'

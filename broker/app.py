@@ -109,6 +109,8 @@ def _state(
             greeting=settings.enable_proactive_greeting,
             enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
             live=live,
+            call_limit_s=settings.call_limit_s,
+            ice_servers=[server.for_browser() for server in settings.ice_servers],
             now=now,
         ),
         "callers": callers_for(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,8 +18,6 @@ from broker.minting.no_token import NoToken
 from broker.minting.outcomes import EphemeralToken
 from broker.recall import NoRecall, Recall
 from broker.session import SessionSpec, Transcription, TurnDetection, quotable, session_for
-
-LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +50,11 @@ class LiveSessions:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Opens calls. ``chain`` is None when no Azure resource is configured."""
+    """Opens calls. ``chain`` is None when no Azure resource is configured.
+
+    A call lasts ``call_limit_s`` at most; before that the browser goes on in another one.
+    ``ice_servers`` go to the browser as they are, credentials included.
+    """
 
     agents: Mapping[str, AgentSpec]
     signer: GrantSigner
@@ -63,6 +65,8 @@ class Opening:
     greeting: bool
     enrich_url: str | None
     live: LiveSessions
+    call_limit_s: int
+    ice_servers: Sequence[Mapping[str, str]] = ()
     now: Callable[[], float] = time.time
 
     async def open(self, caller: Caller, agent: AgentSpec, session_id: str | None) -> dict[str, Any]:
@@ -76,7 +80,7 @@ class Opening:
         facts = quotable(remembered.facts)
         spec = session_for(agent, facts, turn_detection=self.turn_detection, transcription=self.transcription)
         token = await self._mint(self.chain, spec)
-        ends_at = int(self.now()) + LONGEST_CALL_S
+        ends_at = int(self.now()) + self.call_limit_s
         self.live.began(session_id, ends_at)
         log.info("token.minted", agent_id=agent.id, memory=remembered.status)
         return _answer(token, agent, session_id) | {
@@ -84,6 +88,7 @@ class Opening:
             "enrichment": self._enrichment(grant, expires_at),
             "memory": {"status": remembered.status, "facts": len(facts)},
             "greeting": self.greeting,
+            **({"ice_servers": self.ice_servers} if self.ice_servers else {}),
         }
 
     async def _mint(self, chain: MintChain, spec: SessionSpec) -> EphemeralToken:

@@ -30,6 +30,8 @@ from broker.edge.settings import (
 from broker.minting.credentials import SCOPES
 from broker.minting.domains import WITHOUT_REALTIME, looks_like_azure
 
+LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
+
 # What people paste behind the host; all of it names the same resource.
 ENDPOINT_SUFFIXES = ("/openai/v1/realtime", "/openai/v1", "/openai", "/voice-live/realtime")
 
@@ -112,6 +114,22 @@ class FurtherDomain(BaseModel):
     project: Project | None = None
 
 
+class IceServer(BaseModel):
+    """One entry of ``ICE_SERVERS``, as a browser's ``RTCPeerConnection`` takes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    urls: Annotated[str, StringConstraints(pattern=r"^(stun|turns?):[\x21-\x7e]{1,200}$")]
+    username: str | None = None
+    credential: SecretStr | None = None
+
+    def for_browser(self) -> dict[str, str]:
+        """With its credential: whoever holds a call needs it."""
+        credential = self.credential.get_secret_value() if self.credential else None
+        given = {"urls": self.urls, "username": self.username, "credential": credential}
+        return {name: value for name, value in given.items() if value is not None}
+
+
 class Settings(SharedSettings):
     """The broker's settings; each is the environment variable of the same name in capitals."""
 
@@ -137,6 +155,8 @@ class Settings(SharedSettings):
     vad_silence_duration_ms: int = Field(500, ge=100, le=10_000)
     enable_proactive_greeting: bool = True
     webrtc_filter: bool = True
+    call_limit_s: int = Field(LONGEST_CALL_S, ge=10, le=LONGEST_CALL_S)
+    ice_servers: Annotated[tuple[IceServer, ...], NoDecode, BeforeValidator(json_list)] = ()
     enrichment_url: BaseUrl | None = None
     recall_budget_ms: int = Field(300, ge=0, le=2_000)
     grant_signing_key: Annotated[SecretStr, AfterValidator(signing_key)] | None = None

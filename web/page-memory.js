@@ -4,7 +4,8 @@ import { memorySentence, memoryWords } from "./memory-words.js";
 /** @typedef {import("./memory-words.js").MemoryState} MemoryState */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
-/** @typedef {EventTarget & {stats(): Promise<{waiting: number}>}} Outbox  tells `unsent` (how many turns wait) and `full` */
+/** @typedef {{waiting: number}} Stats */
+/** @typedef {EventTarget & {stats(): Stats | Promise<Stats>}} Outbox  tells `unsent` (how many turns wait) and whether it is `full` */
 
 /** Memory's own state in the page's header, apart from the voice. */
 export class MemoryMark {
@@ -29,12 +30,12 @@ export class MemoryMark {
       this.#facts = facts;
       this.#show();
     });
-    outbox.addEventListener("full", () => {
-      this.#isFull = true;
+    outbox.addEventListener("full", (event) => {
+      this.#isFull = /** @type {CustomEvent<boolean>} */ (event).detail;
       this.#show();
     });
     outbox.addEventListener("unsent", (event) => this.#showUnsent(/** @type {CustomEvent<number>} */ (event).detail));
-    void outbox.stats().then(({ waiting }) => this.#showUnsent(waiting));
+    void Promise.resolve(outbox.stats()).then(({ waiting }) => this.#showUnsent(waiting));
   }
 
   /** How many turns of this page are in memory. */
@@ -77,7 +78,6 @@ export class MemoryMark {
   /** @param {number} count */
   #showUnsent(count) {
     this.#unsent = count;
-    this.#isFull &&= count > 0;
     this.#show();
   }
 

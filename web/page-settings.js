@@ -3,7 +3,7 @@ import { Sheet } from "./page-sheet.js";
 import { MicrophoneError } from "./microphone.js";
 import { wordsFor } from "./problem-words.js";
 
-/** @typedef {import("./voice-session.js").Device} Device */
+/** @typedef {import("./audio-devices.js").Device} Device */
 /** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
 
 /** Which microphone and which speaker, what the keys do, and the way to the details of the call. */

@@ -7,12 +7,12 @@ import { hintFor, isInCall, startWord, timeLeftWords } from "./page-words.js";
 /** Who speaks, what one can do about it, and how much time is left. */
 export class VoicePanel {
   #session;
-  #agentOf;
+  /** @type {Agent} */
+  #agent = { id: "", name: "Agent" };
 
-  /** @param {VoiceSession} session @param {(id: string) => Agent} agentOf */
-  constructor(session, agentOf) {
+  /** @param {VoiceSession} session */
+  constructor(session) {
     this.#session = session;
-    this.#agentOf = agentOf;
     session.on("silenced", () => show("#hear", true));
     session.on("unheard", (isUnheard) => this.#showUnheard(isUnheard));
     onPress("#mute", () => this.toggleMute());
@@ -21,12 +21,14 @@ export class VoicePanel {
     setInterval(() => this.#showTimeLeft(), 1_000);
   }
 
-  show() {
+  /** @param {Agent} agent who is there */
+  show(agent = this.#agent) {
+    this.#agent = agent;
     const { state, hasMicrophone, isMuted } = this.#session;
     const isLive = isInCall(state) && state !== "connecting";
     document.body.dataset.state = find("#state").dataset.state = state;
     write("#state", state);
-    write("#hint", hintFor(state, this.#agentOf(this.#session.agentId), hasMicrophone));
+    write("#hint", hintFor(state, agent, hasMicrophone));
     write("#start", startWord(state));
     show("#mute", isLive && hasMicrophone);
     find("#mute").setAttribute("aria-pressed", String(isMuted));

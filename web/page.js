@@ -29,6 +29,7 @@ export class Page {
   #agents = new AgentChoice((agentId) => void this.#choose(agentId));
   /** @type {string | null} who was asked to come, and is not there yet */
   #comingId = null;
+  #presentId = "";
   #session;
   #broker;
   #voice;
@@ -48,7 +49,7 @@ export class Page {
     this.#broker = broker;
     /** @param {string} agentId */
     const nameOf = (agentId) => this.#agents.agent(agentId).name;
-    this.#voice = new VoicePanel(session, (agentId) => this.#agents.agent(agentId));
+    this.#voice = new VoicePanel(session);
     this.#level = new Level(session);
     this.#memory = new MemoryMark(session, outbox);
     this.#memorySheet = new MemorySheet(broker);
@@ -70,7 +71,8 @@ export class Page {
       const { agents, default_agent: first, enrichment } = await this.#broker.listAgents();
       this.#problem.clear();
       this.#agents.show(agents);
-      await this.#choose(this.#session.agentId || first);
+      const isKnown = agents.some(({ id }) => id === this.#session.agentId);
+      await this.#choose(isKnown || isInCall(this.#session.state) ? this.#session.agentId : first);
       this.#memory.turn(enrichment !== null);
       this.#memorySheet.know(enrichment);
       this.#forgetting.know(enrichment);
@@ -89,6 +91,7 @@ export class Page {
       this.#endCard.show();
     });
     session.on("moved", ({ why, agentId }) => {
+      if (agentId === this.#comingId) this.#comingId = null;
       this.#show();
       this.#notice.tell(movedWords(why, this.#agents.agent(agentId).name));
     });
@@ -172,9 +175,10 @@ export class Page {
 
   #show() {
     const { state, agentId } = this.#session;
-    this.#agents.mark(agentId, this.#comingId);
+    if (!this.#comingId || !isInCall(state)) this.#presentId = agentId;
+    this.#agents.mark(this.#presentId, this.#comingId);
     this.#agents.enable(state !== "connecting" && state !== "reconnecting");
-    this.#voice.show();
+    this.#voice.show(this.#agents.agent(this.#presentId));
     this.#level.follow();
     this.#endCard.show();
   }

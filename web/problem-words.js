@@ -18,7 +18,8 @@ const CALL = {
   "hung-up": ["The call ended", "Start again whenever you like."],
   refused: ["The call was not accepted", "Its pass may have run out. Try again with a new one."],
   unreachable: ["The voice service is out of reach", "Check your connection, then try again."],
-  "timed-out": ["The call did not connect", "Your network may block calls (UDP port 3478). Try another network, or try again."],
+  "timed-out": ["The call did not connect", "Your connection may be slow. Try again."],
+  blocked: ["Your network blocks calls", "They need UDP or TCP port 3478. Try another network, or ask who runs this one."],
   "time-up": ["The call reached its time limit", "Start again to go on from here."],
   lost: ["The connection was lost", "What was said up to now is kept. Start again to go on."],
 };

@@ -3,10 +3,13 @@ import { TypedEvents } from "./typed-events.js";
 
 /**
  * Why a call is over, or never began.
- * @typedef {"hung-up" | "refused" | "unreachable" | "timed-out" | "lost"} EndReason
+ * `blocked`: Azure answered, and then not one packet came through: the network lets no call out.
+ * @typedef {"hung-up" | "refused" | "unreachable" | "timed-out" | "blocked" | "lost"} EndReason
  */
 /** @typedef {"idle" | "connecting" | "live" | "ended"} CallState */
-/** @typedef {{token: string, calls_url: string}} CallToken  what a call needs of the broker's answer */
+/** @typedef {{token: string, calls_url: string, ice_servers?: RTCIceServer[]}} CallToken  what a call needs of the broker's answer */
+/** @typedef {{sdpMs: number | null, connectMs: number | null}} CallTimes  since `start()`; null: not yet */
+/** @typedef {{rttMs: number | null, jitterMs: number | null, lossPercent: number | null, path: string | null}} CallStats */
 /** @typedef {{type: string, [key: string]: any}} RealtimeEvent */
 /** @typedef {{state: CallState, event: RealtimeEvent, ended: EndReason, silenced: void, deafened: void}} CallEvents */
 
@@ -15,10 +18,11 @@ const DISCONNECT_GRACE_MS = 5_000; // most interruptions of a mobile network hea
 
 /** A call that could not be made; `reason` says why in one word. */
 export class CallError extends Error {
-  /** @param {EndReason} reason @param {string} message @param {ErrorOptions} [options] */
-  constructor(reason, message, options) {
+  /** @param {EndReason} reason @param {string} message @param {ErrorOptions & {status?: number}} [options]  status: Azure's */
+  constructor(reason, message, { status = 0, ...options } = {}) {
     super(message, options);
     this.reason = reason;
+    this.status = status;
   }
 }
 
@@ -27,6 +31,7 @@ export class CallError extends Error {
  *
  * Used once: idle → connecting → live → ended, never back; another call needs another token and another object.
  * Takes ownership of the microphone and stops it on every way to `ended`.
+ * On hold it neither hears the person nor is heard, until it is picked up: so one call can follow another without a gap.
  * Emits "event" for what the model says, "silenced" when the browser refuses to play sound without a tap,
  * "deafened" when the microphone is unplugged or its permission taken back.
  * @extends {TypedEvents<CallEvents>}
@@ -35,28 +40,37 @@ export class RealtimeCall extends TypedEvents {
   /** @type {CallState} */
   #state = "idle";
   #ending = new AbortController();
-  #peer = new RTCPeerConnection();
-  #channel = this.#peer.createDataChannel("realtime-channel"); // before the offer, or the offer has no place for it
+  #peer;
+  #channel;
   #token;
-  #microphone;
+  /** @type {MediaStream | null} */
+  #microphone = null;
   #speaker;
+  /** @type {MediaStream | null} what the other side says */
+  #voice = null;
+  #isMuted = false;
+  #isOnHold;
+  #startedMs = 0;
+  /** @type {CallTimes} */
+  #times = { sdpMs: null, connectMs: null };
 
   /**
    * @param {CallToken} token
-   * @param {{microphone: MediaStream | null, speaker: HTMLAudioElement}} media  without a microphone the call only listens
+   * @param {{microphone: MediaStream | null, speaker: HTMLAudioElement, onHold?: boolean}} media  without a microphone the call
+   *   only listens
    */
-  constructor(token, { microphone, speaker }) {
+  constructor(token, { microphone, speaker, onHold = false }) {
     super();
     this.#token = token;
-    this.#microphone = microphone;
     this.#speaker = speaker;
+    this.#isOnHold = onHold;
+    this.#peer = new RTCPeerConnection({ iceServers: token.ice_servers ?? [] }); // Azure needs none, some networks do
+    this.#channel = this.#peer.createDataChannel("realtime-channel"); // before the offer, or the offer has no place for it
+    if (microphone) this.#own(microphone);
     const { signal } = this.#ending;
-    for (const track of microphone?.getTracks() ?? []) {
-      track.addEventListener("ended", () => this.emit("deafened", undefined), { signal });
-    }
-    this.#peer.addEventListener("track", (event) => this.#play(event), { signal });
+    this.#peer.addEventListener("track", (event) => this.#hear(event), { signal });
     this.#peer.addEventListener("connectionstatechange", () => this.#onConnection(), { signal });
-    this.#channel.addEventListener("message", ({ data }) => this.emit("event", JSON.parse(data)), { signal });
+    this.#channel.addEventListener("message", ({ data }) => this.#read(data), { signal });
     this.#channel.addEventListener("close", () => this.#finish("lost"), { signal });
   }
 
@@ -68,15 +82,21 @@ export class RealtimeCall extends TypedEvents {
   async start() {
     if (this.#state !== "idle") throw new Error(`cannot start a call that is ${this.#state}`);
     this.#become("connecting");
+    this.#startedMs = performance.now();
     const deadline = AbortSignal.any([this.#ending.signal, AbortSignal.timeout(CONNECT_DEADLINE_MS)]);
     try {
       await Promise.race([this.#connect(deadline), aborted(deadline)]);
     } catch (error) {
-      const failure = asCallError(error);
+      const failure = this.#asCallError(error);
       this.#finish(failure.reason);
       throw failure;
     }
+    this.#times.connectMs = performance.now() - this.#startedMs;
     this.#become("live");
+  }
+
+  get times() {
+    return { ...this.#times };
   }
 
   end() {
@@ -90,13 +110,48 @@ export class RealtimeCall extends TypedEvents {
 
   /** @param {boolean} muted  a muted microphone sends silence, which the model needs to notice the end of a turn */
   setMuted(muted) {
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !muted;
+    this.#isMuted = muted;
+    this.#openOrClose();
+  }
+
+  /** Ends being on hold. */
+  pickUp() {
+    this.#isOnHold = false;
+    this.#openOrClose();
+    this.#play();
+  }
+
+  /** Another microphone in the same call; the one before is stopped. @param {MediaStream} microphone */
+  async changeMicrophone(microphone) {
+    const sender = this.#peer.getSenders().find(({ track }) => track?.kind === "audio");
+    const before = this.#microphone?.getTracks() ?? [];
+    this.#own(microphone);
+    await sender?.replaceTrack(microphone.getAudioTracks()[0] ?? null);
+    for (const track of before) track.stop();
+  }
+
+  /** How the connection does, as far as the browser knows. @returns {Promise<CallStats>} */
+  async stats() {
+    return summaryOf(/** @type {any[]} */ ([...(await this.#peer.getStats()).values()]));
   }
 
   /** Microphone and sound off for good. The channel stays open: what is being written down may still come. */
   hush() {
     for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    this.#speaker.srcObject = null;
+    if (this.#speaker.srcObject === this.#voice) this.#speaker.srcObject = null; // not the voice of the call that followed
+  }
+
+  /** @param {MediaStream} microphone */
+  #own(microphone) {
+    this.#microphone = microphone;
+    this.#openOrClose();
+    for (const track of microphone.getTracks()) {
+      track.addEventListener("ended", () => this.emit("deafened", undefined), { signal: this.#ending.signal });
+    }
+  }
+
+  #openOrClose() {
+    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !this.#isMuted && !this.#isOnHold;
   }
 
   /** @param {AbortSignal} signal */
@@ -104,6 +159,7 @@ export class RealtimeCall extends TypedEvents {
     this.#offerAudio();
     await this.#peer.setLocalDescription();
     const sdp = await this.#exchange(this.#peer.localDescription?.sdp ?? "", signal);
+    this.#times.sdpMs = performance.now() - this.#startedMs;
     await this.#peer.setRemoteDescription({ type: "answer", sdp });
     await this.#opened(signal);
   }
@@ -119,7 +175,8 @@ export class RealtimeCall extends TypedEvents {
     const headers = { Authorization: `Bearer ${this.#token.token}`, "Content-Type": "application/sdp" };
     const response = await fetch(this.#token.calls_url, { method: "POST", headers, body: offer, signal });
     // An error is JSON; given to setRemoteDescription it would read as a broken SDP and hide its cause.
-    if (!response.ok) throw new CallError("refused", `Azure refused the call with HTTP ${response.status}`);
+    const { ok, status } = response;
+    if (!ok) throw new CallError("refused", `Azure refused the call with HTTP ${status}`, { status });
     return response.text();
   }
 
@@ -136,18 +193,37 @@ export class RealtimeCall extends TypedEvents {
   }
 
   /** @param {RTCTrackEvent} event */
-  #play({ streams, track }) {
-    this.#speaker.srcObject = streams[0] ?? new MediaStream([track]);
+  #hear({ streams, track }) {
+    this.#voice = streams[0] ?? new MediaStream([track]);
+    if (!this.#isOnHold) this.#play();
+  }
+
+  #play() {
+    this.#speaker.srcObject = this.#voice;
     this.#speaker.play().catch((error) => {
       if (error.name === "NotAllowedError") this.emit("silenced", undefined);
     });
   }
 
+  /** @param {string} data */
+  #read(data) {
+    const event = parsed(data);
+    if (typeof event?.type === "string") this.emit("event", event);
+  }
+
   #onConnection() {
-    const lost = () => this.#finish("lost");
+    const lost = () => this.#finish(this.#state === "connecting" ? "blocked" : "lost");
     if (this.#peer.connectionState === "failed") lost();
     if (this.#peer.connectionState !== "disconnected") return;
     setTimeout(() => this.#peer.connectionState === "disconnected" && lost(), DISCONNECT_GRACE_MS);
+  }
+
+  /** @param {any} error @returns {CallError} */
+  #asCallError(error) {
+    if (error instanceof CallError) return error;
+    if (error.name !== "TimeoutError") return new CallError("unreachable", "Azure could not be reached", { cause: error });
+    const hasAnswer = this.#peer.remoteDescription !== null;
+    return new CallError(hasAnswer ? "blocked" : "timed-out", "The call did not connect in time", { cause: error });
   }
 
   /** @param {EndReason} reason */
@@ -168,9 +244,30 @@ export class RealtimeCall extends TypedEvents {
   }
 }
 
-/** @param {any} error @returns {CallError} */
-function asCallError(error) {
-  if (error instanceof CallError) return error;
-  if (error.name === "TimeoutError") return new CallError("timed-out", "The call did not connect in time", { cause: error });
-  return new CallError("unreachable", "Azure could not be reached", { cause: error });
+/** @param {string} data @returns {any} undefined: no JSON */
+function parsed(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param {any[]} stats @returns {CallStats} */
+function summaryOf(stats) {
+  const pair = stats.find(({ type, nominated, state }) => type === "candidate-pair" && nominated && state === "succeeded");
+  const heard = stats.find(({ type, kind }) => type === "inbound-rtp" && kind === "audio");
+  const remote = stats.find(({ id }) => id === pair?.remoteCandidateId);
+  const arrived = (heard?.packetsReceived ?? 0) + (heard?.packetsLost ?? 0);
+  return {
+    rttMs: milliseconds(pair?.currentRoundTripTime),
+    jitterMs: milliseconds(heard?.jitter),
+    lossPercent: arrived > 0 ? (100 * heard.packetsLost) / arrived : null,
+    path: remote ? `${remote.protocol} ${remote.candidateType}` : null,
+  };
+}
+
+/** @param {number | undefined} seconds */
+function milliseconds(seconds) {
+  return seconds === undefined ? null : seconds * 1000;
 }

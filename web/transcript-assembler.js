@@ -11,6 +11,7 @@ import { ConversationOrder } from "./conversation-order.js";
  * One utterance as it is shown. `unheard`: spoken, but nobody could tell what.
  * @typedef {{turnId: string, speaker: Speaker, text: string, state: "partial" | "final" | "unheard" | "interrupted"}} Line
  */
+/** @typedef {{id: string, speaker: Speaker, text: string}} Written  what this browser puts into the conversation as text */
 /** @typedef {{changed: boolean, turns: Turn[]}} Changes  turns: those that became final, in conversation order */
 /**
  * `isComplete`: all text is here. `isClosed`: also spoken to its end, or given up; nothing more is awaited.
@@ -35,6 +36,10 @@ export class TranscriptAssembler {
   #sounding = new Set();
   /** @type {string | null} */
   #lastReleased = null;
+  /** @type {Written[]} what Azure has not yet announced of it */
+  #unannounced = [];
+  /** @type {Map<string, string>} Azure's id -> ours, where Azure did not keep ours */
+  #ourIds = new Map();
   #agentId;
 
   /** @type {Record<string, (event: RealtimeEvent, nowMs: number) => void>} GA names first, then the older ones */
@@ -70,6 +75,31 @@ export class TranscriptAssembler {
     const read = this.#readers[event.type];
     read?.(event, nowMs);
     return { changed: read !== undefined, turns: this.#release() };
+  }
+
+  /** The person writes instead of speaking: a turn at once, whatever Azure announces of it later.
+   * @param {Written} written @param {number} nowMs @returns {Changes} */
+  write(written, nowMs) {
+    this.#finish(this.#item(written.id, written.speaker, nowMs), written.text);
+    this.#unannounced.push(written);
+    return { changed: true, turns: this.#release() };
+  }
+
+  /** Said in a call before this one and told again: it has a place here, no line, and is no turn.
+   * @param {Written[]} history  oldest first @param {number} nowMs */
+  replay(history, nowMs) {
+    for (const { id, speaker } of history) {
+      const item = this.#item(id, speaker, nowMs);
+      item.isComplete = item.isClosed = item.isReleased = true;
+    }
+    this.#unannounced.push(...history);
+  }
+
+  /** What was said and is not yet a turn, as the turns they would be if nothing more came. @returns {Turn[]} */
+  drafts() {
+    const said = this.#ordered().filter(({ speaker, text }) => speaker !== null && text !== "");
+    const drafts = said.map((item, index) => ({ item, turn: this.#turnOf(item, said[index - 1]?.id ?? null) }));
+    return drafts.filter(({ item }) => !item.isReleased).map(({ turn }) => turn);
   }
 
   /** Somebody talks over the agent, by voice or by a button. @returns {Changes} */
@@ -136,11 +166,27 @@ export class TranscriptAssembler {
   /** @param {RealtimeEvent} event @param {number} nowMs */
   #added({ item: said, previous_item_id: previousId }, nowMs) {
     const speaker = said.type === "message" && isSpeaker(said.role) ? said.role : null;
-    const item = this.#item(said.id, speaker, nowMs);
-    this.#order.place(item.id, previousId);
+    this.#recognise(said);
+    const item = this.#item(this.#ourId(said.id), speaker, nowMs);
+    this.#order.place(item.id, previousId && this.#ourId(previousId));
     if (item.dueAtMs === Infinity) item.dueAtMs = nowMs + PATIENCE_MS;
     if (speaker === null) item.isClosed = true; // a tool call or an instruction: it has a place and no words
-    if (speaker === "user" && typedText(said)) this.#finish(item, typedText(said));
+    if (speaker === "user" && writtenText(said)) this.#finish(item, writtenText(said));
+  }
+
+  /** What we wrote comes back under our id, or under another with the same words. @param {any} said */
+  #recognise(said) {
+    const isSame = (/** @type {Written} */ { id, speaker, text }) =>
+      id === said.id || (!this.#items.has(said.id) && speaker === said.role && text === writtenText(said));
+    const at = this.#unannounced.findIndex(isSame);
+    if (at < 0) return;
+    const [written] = this.#unannounced.splice(at, 1);
+    if (written && written.id !== said.id) this.#ourIds.set(said.id, written.id);
+  }
+
+  /** @param {string} id */
+  #ourId(id) {
+    return this.#ourIds.get(id) ?? id;
   }
 
   /** @param {RealtimeEvent} event @param {number} nowMs */
@@ -220,9 +266,14 @@ export class TranscriptAssembler {
     const previous = this.#lastReleased;
     this.#lastReleased = item.id;
     item.isReleased = true;
+    return this.#turnOf(item, previous);
+  }
+
+  /** @param {Item} item @param {string | null} previousId @returns {Turn} */
+  #turnOf(item, previousId) {
     return {
       turn_id: item.id,
-      previous_turn_id: previous,
+      previous_turn_id: previousId,
       speaker: item.speaker ?? "user",
       text: item.text,
       ...(this.#agentId && { agent_id: this.#agentId }),
@@ -254,8 +305,8 @@ function isSpeaker(role) {
 }
 
 /** @param {any} item @returns {string} what was written instead of spoken */
-function typedText({ content }) {
-  const parts = (content ?? []).filter((/** @type {any} */ part) => part.type === "input_text");
+function writtenText({ content }) {
+  const parts = (content ?? []).filter((/** @type {any} */ { type }) => type === "input_text" || type === "output_text");
   return parts.map((/** @type {any} */ part) => part.text).join("\n");
 }
 

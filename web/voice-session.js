@@ -1,116 +1,131 @@
 import { aborted } from "./aborted.js";
-import { openMicrophone } from "./microphone.js";
-import { RealtimeCall } from "./realtime-call.js";
-import { TranscriptAssembler } from "./transcript-assembler.js";
+import { listAudioDevices, onDevicesChanged } from "./audio-devices.js";
+import { ProblemError } from "./broker.js";
+import { EventLog } from "./event-log.js";
+import { Leg } from "./leg.js";
+import { Microphone } from "./microphone.js";
+import { CallError, RealtimeCall } from "./realtime-call.js";
+import { retrying } from "./retrying.js";
+import { patienceMs, stateAfter } from "./session-state.js";
+import { tabStorage } from "./tab-storage.js";
 import { TypedEvents } from "./typed-events.js";
 
+/** @typedef {import("./audio-devices.js").AudioDevices} AudioDevices */
 /** @typedef {import("./broker.js").Broker} Broker */
 /** @typedef {import("./broker.js").CallPass} CallPass */
+/** @typedef {import("./event-log.js").Report} Report */
+/** @typedef {import("./leg.js").SpokenLine} SpokenLine */
 /** @typedef {import("./realtime-call.js").EndReason} EndReason */
 /** @typedef {import("./realtime-call.js").RealtimeEvent} RealtimeEvent */
-/** @typedef {import("./transcript-assembler.js").Line} Line */
+/** @typedef {import("./session-state.js").SessionState} SessionState */
+/** @typedef {import("./transcript-assembler.js").Turn} Turn */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /** @typedef {import("./transcript-outbox.js").TranscriptOutbox} TranscriptOutbox */
-/** @typedef {"ready" | "connecting" | "listening" | "thinking" | "speaking" | "muted" | "reconnecting" | "ended"} SessionState */
-/** @typedef {Line & {agentId: string}} SpokenLine */
 /** @typedef {"loss" | "limit" | "agent"} MoveReason  why a conversation goes on in another call */
-/** @typedef {{id: string, label: string}} Device */
-/** @typedef {{microphones: Device[], speakers: Device[], microphoneId: string, speakerId: string}} Devices  speakers: empty
- *   where the browser does not let a page choose */
-/**
- * What an operator wants to know of a call; no secret, no word that was said. Times in ms, null: not (yet) known.
- * @typedef {{state: SessionState, sessionId: string | null, traceId: string, strategy: string, model: string, calls: number, mintMs: number | null,
- *   sdpMs: number | null, connectMs: number | null, firstAudioMs: number | null, rttMs: number | null, jitterMs: number | null,
- *   lossPercent: number | null, path: string | null, events: {at: string, type: string}[]}} Report
- */
+/** @typedef {AudioDevices & {microphoneId: string, speakerId: string}} Devices */
 /** @typedef {{state: SessionState, lines: SpokenLine[], saved: {turnId: string, saved: Saved}, memory: CallPass["memory"],
- *   ended: EndReason | "time-up", moved: {why: MoveReason, agentId: string}, silenced: void, deafened: void, unheard: boolean, devices: void}} SessionEvents
+ *   ended: EndReason | "time-up", moved: {why: MoveReason, agentId: string}, silenced: void, deafened: void, unheard: boolean,
+ *   devices: void}} SessionEvents
  *   moved: the conversation went on in another call. unheard: an open microphone has been silent for some time; false: no longer
  */
 
-const SESSION_KEY = "engram_session_id"; // the name under which voice and chat of the same person meet
 const CLOCK_MS = 1_000;
 const TIME_UP_MS = 15_000; // a call that breaks off this near to its end was ended by its limit
-const LAST_WORDS_MS = 2_000; // a transcription rarely takes longer
-
-/** @type {Partial<Record<SessionState, number>>} Azure hides answers that fail or are cleared; believe a state so long */
-const PATIENCE_MS = { thinking: 20_000, speaking: 10_000 };
-
-/** @type {Record<string, SessionState>} what the events that pass Azure's filter say about who is speaking */
-const STATE_AFTER = {
-  "input_audio_buffer.speech_started": "listening",
-  "input_audio_buffer.speech_stopped": "thinking",
-  "output_audio_buffer.started": "speaking",
-  "output_audio_buffer.stopped": "listening",
-  "output_audio_buffer.cleared": "listening",
-  "response.output_text.done": "listening",
-  "response.text.done": "listening",
-};
+const RECONNECT_WITHIN_MS = 60_000;
+const MOST_LOSSES = 3; // within the time above; more is no accident
+const POLITE_MS = 5_000; // how long a new agent waits for a pause
 
 /**
  * A person's conversation with an agent: one session, call after call, by voice or in writing.
- * Joins the call, the transcript and the outbox; knows nothing of the page.
+ * Joins the calls, their transcript and the outbox; knows nothing of the page.
+ *
  * ready → connecting → listening ⇄ thinking ⇄ speaking (muted: listening, with the microphone off) → ended → connecting
+ * A call that breaks off leads through `reconnecting` to another one, which is told what was said. Before a call reaches its
+ * limit, and for another agent, the next call is made while this one goes on, and takes over in a pause.
  * @extends {TypedEvents<SessionEvents>}
  */
 export class VoiceSession extends TypedEvents {
-  #agentId = "";
   #broker;
   #outbox;
   #speaker;
+  #log = new EventLog();
   /** @type {SessionState} */
   #state = "ready";
+  #agentId = tabStorage.agentId ?? "";
+  #sessionId = tabStorage.sessionId;
   #isMuted = false;
-  /** @type {RealtimeCall | null} */
-  #call = null;
-  /** @type {RealtimeCall | null} hung up, silent, and open only for the person's last words */
-  #leaving = null;
-  /** @type {CallPass | null} */
-  #pass = null;
-  #assembler = new TranscriptAssembler();
+  /** @type {Leg[]} every call that came about, first to last */
+  #legs = [];
+  /** @type {Leg | null} the one in which they speak */
+  #leg = null;
+  /** @type {Leg | null} on hold, about to take over */
+  #next = null;
+  /** @type {Microphone | null} */
+  #microphone = null;
+  #microphoneId = "";
+  #hasMicrophone = false;
   #ending = new AbortController();
   /** @type {Promise<void> | null} */
   #starting = null;
-  /** @type {SpokenLine[]} lines of the calls before this one */
-  #pastLines = [];
-  #callAgentId = "";
-  #hasMicrophone = false;
+  /** @type {Promise<void> | null} */
+  #moving = null;
+  /** @type {Promise<void> | null} */
+  #recovering = null;
+  /** @type {number[]} when calls were lost */
+  #lossesMs = [];
+  /** @type {string | null} */
+  #lastTurnId = null;
+  #clock = 0;
   #believedUntilMs = Infinity;
   /** @type {number | null} */
   #startedAtMs = null;
   /** @type {number | null} */
   #endedAtMs = null;
 
-  /** @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement}} parts */
-  constructor({ broker, outbox, speaker }) {
+  /**
+   * @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement, signal?: AbortSignal}} parts  signal: ends the
+   *   listening to outbox and devices, which outlive a session of a page that makes several
+   */
+  constructor({ broker, outbox, speaker, signal }) {
     super();
     this.#broker = broker;
     this.#outbox = outbox;
     this.#speaker = speaker;
-    outbox.on("change", (change) => this.emit("saved", change));
+    outbox.on("change", (change) => this.emit("saved", change), { signal });
+    onDevicesChanged(() => this.emit("devices", undefined), signal);
   }
 
   get state() {
     return this.#state;
   }
 
+  /** Who speaks with the person, or will in the next call; empty: whom the broker chooses. */
+  get agentId() {
+    return this.#agentId;
+  }
+
   /** The session this tab speaks in, if it has spoken yet. */
   get sessionId() {
-    return storedSessionId() ?? this.#pass?.session_id ?? null;
+    return this.#sessionId;
   }
 
   get isMuted() {
     return this.#isMuted;
   }
 
-  /** Who speaks with the person, or will in the next call. */
-  get agentId() {
-    return this.#agentId;
+  /** False in a call that was opened by writing. */
+  get hasMicrophone() {
+    return this.#hasMicrophone;
+  }
+
+  /** When Azure will end this call, if the broker said so. */
+  get callEndsAtMs() {
+    return this.#leg?.endsAtMs ?? Infinity;
   }
 
   /** Everything said in this tab, call after call. */
   get transcript() {
-    return this.#lines();
+    return this.#legs.flatMap((leg) => leg.lines());
   }
 
   /** When the conversation began and ended; null: it did not. */
@@ -124,17 +139,59 @@ export class VoiceSession extends TypedEvents {
 
   /** How loud the microphone is now, 0 to 1. */
   get level() {
-    return 0; // SKELETON
+    return this.#isMuted ? 0 : (this.#microphone?.level ?? 0);
   }
 
-  /** False in a call that was opened by writing. */
-  get hasMicrophone() {
-    return this.#hasMicrophone;
+  /** Rejects with what went wrong, back in `ready`; resolves early when `end()` came first.
+   * @param {{withMicrophone: boolean, greeted?: boolean}} wish  not greeted: the person already said something */
+  async start({ withMicrophone, greeted = true }) {
+    if (isInCall(this.#state) && !this.#starting) return;
+    this.#starting ??= this.#start(withMicrophone, greeted).finally(() => (this.#starting = null));
+    await this.#starting;
   }
 
-  /** When Azure will end this call, if the broker said so. */
-  get callEndsAtMs() {
-    return (this.#pass?.call_ends_at ?? Infinity) * 1000;
+  /** Writes to the agent, in a call without a microphone when there is none yet. Rejects when it could not be told.
+   * @param {string} text */
+  async say(text) {
+    await this.start({ withMicrophone: false, greeted: false });
+    const { signal } = this.#ending;
+    await this.#recovering;
+    if (signal.aborted) return; // ended while it was connecting
+    if (!this.#leg) throw new CallError("lost", "There is no call to write in");
+    this.stopTalking(); // an answer in progress would make Azure ignore the wish for another
+    this.#leg.write(text);
+    this.#requestResponse();
+  }
+
+  /** Stops the agent's answer. */
+  stopTalking() {
+    if (this.#state !== "speaking" && this.#state !== "thinking") return;
+    this.#speaker.muted = true; // the buffer empties a moment later than the person expects
+    this.#leg?.interrupt();
+    this.#become("listening");
+  }
+
+  /** @param {boolean} muted */
+  setMuted(muted) {
+    this.#isMuted = muted;
+    this.#leg?.call.setMuted(muted);
+    if (this.#state === "listening" || this.#state === "muted") this.#become("listening");
+  }
+
+  /** Microphone and sound are off at once; words that Azure still writes down have a moment to arrive. */
+  end() {
+    const leg = this.#leg;
+    this.#ending.abort();
+    if (!leg && this.#state !== "reconnecting") return; // what is connecting ends by the signal
+    this.#leg = null;
+    leg?.leave();
+    this.#finish("hung-up");
+  }
+
+  /** The page goes away: nothing can be waited for. */
+  leave() {
+    this.#ending.abort();
+    for (const leg of this.#legs) leg.call.end();
   }
 
   /**
@@ -143,232 +200,300 @@ export class VoiceSession extends TypedEvents {
    * @param {string} agentId
    */
   async switchTo(agentId) {
-    this.#agentId = agentId; // SKELETON
+    const before = this.#agentId;
+    if (agentId === before) return;
+    this.#agentId = tabStorage.agentId = agentId;
+    await this.#starting?.catch(() => {});
+    if (!this.#leg) return;
+    try {
+      await this.#move("agent");
+    } catch (error) {
+      this.#agentId = tabStorage.agentId = before;
+      if (!this.#ending.signal.aborted) throw error;
+    }
   }
 
   /** @returns {Promise<Devices>} labels are empty until the person once allowed the microphone */
   async devices() {
-    return { microphones: [], speakers: [], microphoneId: "", speakerId: "" }; // SKELETON
+    const microphoneId = this.#microphone?.deviceId || this.#microphoneId;
+    return { ...(await listAudioDevices(this.#speaker)), microphoneId, speakerId: this.#speaker.sinkId ?? "" };
   }
 
-  /** From now on, in this call too. Rejects with a `MicrophoneError`. @param {string} id */
+  /** From now on, in this call too. Rejects with a `MicrophoneError`. @param {string} id  empty: the browser's choice */
   async useMicrophone(id) {
-    void id; // SKELETON
+    this.#microphoneId = id;
+    if (!this.#microphone) return;
+    const { signal } = this.#ending;
+    const opened = await Microphone.open(id);
+    if (signal.aborted) return opened.close();
+    this.#own(opened);
+    await Promise.all([this.#leg, this.#next].map((leg) => leg?.call.changeMicrophone(opened.copy())));
   }
 
   /** @param {string} id */
   async useSpeaker(id) {
-    void id; // SKELETON
+    await this.#speaker.setSinkId(id);
   }
 
   /** @returns {Promise<Report>} */
   async report() {
-    return { state: this.#state, sessionId: this.sessionId, traceId: "", strategy: "", model: "", calls: 0, mintMs: null, sdpMs: null, connectMs: null, firstAudioMs: null, rttMs: null, jitterMs: null, lossPercent: null, path: null, events: [] }; // SKELETON
+    const leg = this.#leg ?? this.#legs.at(-1);
+    const stats = await leg?.call.stats();
+    return this.#log.report({ state: this.#state, sessionId: this.#sessionId, calls: this.#legs.length, leg, stats });
   }
 
   /** Forgets, in this tab, which session it was and what was said in it. Not in a call. */
   startAnew() {
-    // SKELETON
-  }
-
-  /** Rejects with what went wrong, back in `ready`; resolves early when `end()` came first.
-   * @param {{withMicrophone: boolean, greeted?: boolean}} wish  not greeted: the person already said something */
-  async start({ withMicrophone, greeted = true }) {
-    if (this.#call && !this.#starting) return;
-    this.#starting ??= this.#start(withMicrophone, greeted).finally(() => (this.#starting = null));
-    await this.#starting;
-  }
-
-  /** Writes to the agent, in a call without a microphone when there is none yet. @param {string} text */
-  async say(text) {
-    await this.start({ withMicrophone: false, greeted: false });
-    if (!this.#call) return; // ended while it was connecting
-    this.stopTalking(); // an answer in progress would make Azure ignore the wish for another
-    const item = { type: "message", role: "user", content: [{ type: "input_text", text }] };
-    this.#call.send({ type: "conversation.item.create", item });
-    this.#requestResponse();
-  }
-
-  /** Stops the agent's answer, its making first and then what is already on its way. */
-  stopTalking() {
-    if (this.#state !== "speaking" && this.#state !== "thinking") return;
-    this.#call?.send({ type: "response.cancel" });
-    this.#call?.send({ type: "output_audio_buffer.clear" });
-    this.#speaker.muted = true; // the buffer empties a moment later than the person expects
-    this.#take(this.#assembler.interrupt());
-    this.#become("listening");
-  }
-
-  /** @param {boolean} muted */
-  setMuted(muted) {
-    this.#isMuted = muted;
-    this.#call?.setMuted(muted);
-    if (this.#state === "listening" || this.#state === "muted") this.#become("listening");
-  }
-
-  /** Microphone and sound are off at once; words that Azure still writes down have a moment to arrive. */
-  end() {
-    this.#ending.abort();
-    const call = this.#call;
-    if (call?.state !== "live" || !this.#assembler.isAwaitingWords) return call?.end();
-    this.#call = null;
-    this.#leaving = call;
-    call.hush();
-    if (this.#assembler.isHearing) call.send({ type: "input_audio_buffer.commit" }); // no silence will follow to end it
-    call.send({ type: "response.cancel" });
-    this.#take(this.#assembler.interrupt());
-    setTimeout(() => call.end(), LAST_WORDS_MS);
-    this.#become("ended");
-    this.emit("ended", "hung-up");
-  }
-
-  /** The page goes away: nothing can be waited for. */
-  leave() {
-    this.#ending.abort();
-    this.#call?.end();
-    this.#leaving?.end();
+    if (isInCall(this.#state)) return;
+    this.#sessionId = tabStorage.sessionId = this.#lastTurnId = null;
+    this.#startedAtMs = this.#endedAtMs = null;
+    this.#legs = this.#legs.filter((leg) => !leg.isOver);
+    this.emit("lines", this.transcript);
+    this.#become("ready");
   }
 
   /** @param {boolean} withMicrophone @param {boolean} greeted */
   async #start(withMicrophone, greeted) {
     const { signal } = (this.#ending = new AbortController());
     this.#hasMicrophone = withMicrophone;
+    this.#isMuted = false;
     this.#become("connecting");
     try {
-      const call = await Promise.race([this.#prepare(withMicrophone, signal), aborted(signal)]);
-      await call.start();
+      this.#begin(await Promise.race([this.#open(withMicrophone, signal), aborted(signal)]), greeted);
     } catch (error) {
-      const wasAsked = signal.aborted;
-      this.#become(wasAsked ? "ended" : "ready");
-      if (wasAsked) return;
-      throw error;
-    }
-    this.#greet(greeted);
-  }
-
-  /** @param {boolean} withMicrophone @param {AbortSignal} signal @returns {Promise<RealtimeCall>} */
-  async #prepare(withMicrophone, signal) {
-    const microphone = withMicrophone ? await openMicrophone() : null;
-    try {
-      signal.throwIfAborted();
-      const pass = await this.#broker.requestToken({ agentId: this.#agentId, sessionId: this.sessionId, signal });
-      signal.throwIfAborted();
-      return this.#newCall(pass, microphone);
-    } catch (error) {
-      for (const track of microphone?.getTracks() ?? []) track.stop(); // no call took it
-      throw error;
+      this.#closeMicrophone();
+      this.#become(signal.aborted ? "ended" : "ready");
+      if (!signal.aborted) throw error;
     }
   }
 
-  /** @param {CallPass} pass @param {MediaStream | null} microphone */
-  #newCall(pass, microphone) {
-    this.#leaving?.end(); // its words belong to the pass and the assembler that are replaced here
-    this.#pass = pass;
-    storeSessionId(pass.session_id);
-    this.emit("memory", pass.memory);
-    this.#pastLines = this.#lines();
-    this.#assembler = new TranscriptAssembler({ agentId: pass.agent.id });
-    this.#callAgentId = pass.agent.id;
-    this.#isMuted = false;
-    this.#speaker.muted = false;
-    const call = new RealtimeCall(pass, { microphone, speaker: this.#speaker });
-    const clock = setInterval(() => this.#tick(), CLOCK_MS);
-    call.on("event", (event) => (call === this.#call ? this.#receive(event) : this.#receiveLate(call, event)));
-    call.on("silenced", () => this.emit("silenced", undefined));
-    call.on("deafened", () => this.emit("deafened", undefined));
-    call.on("ended", (reason) => {
-      clearInterval(clock);
-      this.#onEnded(call, reason);
+  /** The microphone first: the token lives about a minute, a permission prompt may take longer.
+   * @param {boolean} withMicrophone @param {AbortSignal} signal */
+  async #open(withMicrophone, signal) {
+    this.#log.begin();
+    if (withMicrophone) {
+      const opened = await Microphone.open(this.#microphoneId);
+      if (signal.aborted) opened.close();
+      signal.throwIfAborted();
+      this.#own(opened);
+    }
+    return this.#connect(signal);
+  }
+
+  /** @param {Microphone} microphone */
+  #own(microphone) {
+    this.#microphone?.close();
+    this.#microphone = microphone;
+    microphone.on("unheard", (isUnheard) => this.emit("unheard", isUnheard));
+    microphone.on("gone", () => void this.useMicrophone("").catch(() => this.emit("deafened", undefined)));
+  }
+
+  /** With a second token when Azure refuses the first: it ran out on the way.
+   * @param {AbortSignal} signal @param {{onHold?: boolean}} [how] @returns {Promise<Leg>} */
+  #connect(signal, how) {
+    return this.#connectOnce(signal, how).catch((error) => {
+      if (error instanceof CallError && error.status === 401) return this.#connectOnce(signal, how);
+      throw error;
     });
-    this.#call = call;
-    return call;
   }
 
-  /** @param {boolean} greeted */
-  #greet(greeted) {
+  /** @param {AbortSignal} signal @param {{onHold?: boolean}} [how] @returns {Promise<Leg>} */
+  async #connectOnce(signal, { onHold = false } = {}) {
+    const askedMs = performance.now();
+    const pass = await this.#broker.requestToken({ agentId: this.#agentId, sessionId: this.#sessionId, signal });
+    signal.throwIfAborted();
+    const microphone = this.#microphone?.copy() ?? null;
+    const call = new RealtimeCall(pass, { microphone, speaker: this.#speaker, onHold });
+    const leg = this.#follow(new Leg(pass, call, performance.now() - askedMs));
+    signal.addEventListener("abort", () => this.#legs.includes(leg) || call.end(), { once: true });
+    this.#sessionId = tabStorage.sessionId = pass.session_id;
+    this.emit("memory", pass.memory);
+    await call.start();
+    return leg;
+  }
+
+  /** @param {Leg} leg */
+  #follow(leg) {
+    leg.on("event", (event) => leg === this.#leg && this.#receive(event));
+    leg.on("changed", () => this.#legs.includes(leg) && this.#show());
+    leg.on("over", (reason) => this.#onOver(leg, reason));
+    leg.call.on("silenced", () => this.emit("silenced", undefined));
+    return leg;
+  }
+
+  /** @param {Leg} leg @param {boolean} greeted */
+  #begin(leg, greeted) {
+    this.#startedAtMs = Date.now();
+    this.#endedAtMs = null;
+    this.#lossesMs = [];
+    this.#clock = setInterval(() => this.#tick(), CLOCK_MS);
+    this.#enter(leg);
+    if (leg.pass.greeting && greeted) this.#requestResponse();
+  }
+
+  /** From now on they speak in this call, which is told what was said before. @param {Leg} leg */
+  #enter(leg) {
+    leg.recall(this.transcript);
+    this.#legs.push(leg);
+    this.#leg = leg;
+    this.#speaker.muted = false;
+    leg.call.setMuted(this.#isMuted);
+    this.#log.entered();
     this.#become("listening");
-    if (this.#pass?.session_update) this.#call?.send(this.#pass.session_update);
-    if (this.#pass?.greeting && greeted) this.#requestResponse();
   }
 
   #requestResponse() {
-    this.#call?.send({ type: "response.create" });
+    this.#leg?.requestResponse();
     this.#become("thinking");
   }
 
   /** @param {RealtimeEvent} event */
   #receive(event) {
+    this.#log.add(event.type);
     if (event.type === "output_audio_buffer.started") this.#speaker.muted = false;
-    this.#take(this.#assembler.receive(event, Date.now()));
-    const next = STATE_AFTER[event.type];
-    const isLate = event.type.startsWith("output_audio_buffer.") && next === "listening" && this.#state !== "speaking";
-    if (next && !isLate && this.#state !== "connecting") this.#become(next);
+    const next = stateAfter(this.#state, event);
+    if (next) this.#become(next);
   }
 
-  /** Of a call that was hung up only the person's words count: nobody hears an answer any more.
-   * @param {RealtimeCall} call @param {RealtimeEvent} event */
-  #receiveLate(call, event) {
-    if (event.type.startsWith("conversation.item.")) this.#take(this.#assembler.receive(event, Date.now()));
-    if (!this.#assembler.isAwaitingWords) call.end();
+  /** Lines to whoever shows them, finished turns to the outbox: those of a call when all calls before it are over. */
+  #show() {
+    this.emit("lines", this.transcript);
+    for (const leg of this.#legs) {
+      this.#keep(leg.pass, leg.takeTurns());
+      if (!leg.isOver) return;
+    }
   }
 
-  /** @param {import("./transcript-assembler.js").Changes} changes */
-  #take({ changed, turns }) {
-    const { enrichment, session_id } = this.#pass ?? {};
-    if (changed) this.emit("lines", this.#lines());
-    if (!enrichment || !session_id || turns.length === 0) return;
-    void this.#outbox.add({ url: enrichment.url, grant: enrichment.grant, session_id }, turns);
-  }
-
-  /** @returns {SpokenLine[]} */
-  #lines() {
-    const agentId = this.#callAgentId;
-    return [...this.#pastLines, ...this.#assembler.lines().map((line) => ({ ...line, agentId }))];
+  /** @param {CallPass} pass @param {Turn[]} turns */
+  #keep({ enrichment, session_id }, turns) {
+    const [first, ...rest] = turns;
+    if (!enrichment || !first) return;
+    const linked = [{ ...first, previous_turn_id: first.previous_turn_id ?? this.#lastTurnId }, ...rest];
+    this.#lastTurnId = linked.at(-1)?.turn_id ?? null;
+    void this.#outbox.add({ url: enrichment.url, grant: enrichment.grant, session_id }, linked);
   }
 
   #tick() {
-    this.#take(this.#assembler.expire(Date.now()));
-    if (Date.now() > this.#believedUntilMs && !this.#isAnswering()) this.#become("listening");
+    const leg = this.#leg;
+    if (!leg) return;
+    if (Date.now() > this.#believedUntilMs && !leg.isAnswering) this.#become("listening");
+    if (Date.now() > leg.moveAtMs && !this.#moving) void this.#move("limit").catch(() => {}); // tried again by the next tick
   }
 
-  #isAnswering() {
-    return this.#assembler.lines().some(({ speaker, state }) => speaker === "assistant" && state === "partial");
+  /** One after the other. @param {MoveReason} why */
+  async #move(why) {
+    await this.#moving?.catch(() => {});
+    this.#moving = this.#moveNow(why).finally(() => (this.#moving = null));
+    await this.#moving;
   }
 
-  /** @param {RealtimeCall} call @param {EndReason} reason */
-  #onEnded(call, reason) {
-    this.#take(this.#assembler.flush());
-    this.#leaving = null;
-    if (call !== this.#call) return; // the session ended when it was hung up
-    this.#call = null;
-    if (this.#state === "connecting") return; // start() rejects, and says why
+  /** @param {MoveReason} why */
+  async #moveNow(why) {
+    const { signal } = this.#ending;
+    const next = await this.#connect(signal, { onHold: true });
+    this.#next = next;
+    try {
+      const patientUntilMs = Math.min(this.#leg?.latestMoveAtMs ?? 0, why === "limit" ? Infinity : Date.now() + POLITE_MS);
+      await this.#pause(patientUntilMs - Date.now(), signal);
+      if (this.#leg !== next) this.#goOn(next, why, this.#isAnswerDue);
+    } finally {
+      this.#next = null;
+      if (this.#leg !== next) next.call.end();
+    }
+  }
+
+  /** Until nobody speaks, or until it is too late to wait. @param {number} withinMs @param {AbortSignal} signal */
+  async #pause(withinMs, signal) {
+    const waiting = new AbortController();
+    await new Promise((resolve) => {
+      const look = () => (!this.#leg || (!this.#isAnswerDue && this.#leg.isPause)) && resolve(undefined);
+      setTimeout(resolve, withinMs);
+      signal.addEventListener("abort", resolve, { signal: waiting.signal });
+      this.on("state", look, { signal: waiting.signal });
+      this.on("lines", look, { signal: waiting.signal });
+      look();
+    });
+    waiting.abort();
+    signal.throwIfAborted();
+  }
+
+  get #isAnswerDue() {
+    return this.#state === "thinking" || this.#state === "speaking";
+  }
+
+  /** @param {Leg} leg @param {MoveReason} why @param {boolean} isAnswerDue  the call before owed one */
+  #goOn(leg, why, isAnswerDue) {
+    if (leg.isOver) throw new CallError("lost", "The next call ended before it took over");
+    const before = this.#leg;
+    this.#leg = leg; // the end of the one before is no loss
+    before?.leave();
+    this.#enter(leg);
+    leg.call.pickUp();
+    this.emit("moved", { why, agentId: leg.agentId });
+    if (why === "agent" || isAnswerDue) this.#requestResponse();
+  }
+
+  /** @param {Leg} leg @param {EndReason} reason */
+  #onOver(leg, reason) {
+    if (leg !== this.#leg) return this.#show(); // turns of later calls waited for it
+    this.#leg = null;
+    if (reason !== "lost" || this.#ending.signal.aborted) return this.#finish(reason);
+    this.#recovering = this.#recover(leg).finally(() => (this.#recovering = null));
+  }
+
+  /** The conversation goes on in another call, told what was said; or it ends. @param {Leg} lost */
+  async #recover(lost) {
+    const { signal } = this.#ending;
+    const isAnswerDue = this.#isAnswerDue;
+    const isTimeUp = Date.now() > lost.endsAtMs - TIME_UP_MS; // Azure hides its reason
+    this.#become("reconnecting");
+    try {
+      const leg = this.#next ?? (await this.#reconnect(signal));
+      this.#goOn(leg, "loss", isAnswerDue);
+    } catch {
+      if (!signal.aborted) this.#finish(isTimeUp ? "time-up" : "lost");
+    }
+  }
+
+  /** @param {AbortSignal} signal */
+  #reconnect(signal) {
+    this.#lossesMs = [...this.#lossesMs, Date.now()].filter((atMs) => atMs > Date.now() - RECONNECT_WITHIN_MS);
+    if (this.#lossesMs.length > MOST_LOSSES) throw new CallError("lost", "Calls break off again and again");
+    this.#log.begin();
+    return retrying(() => this.#connect(signal), { withinMs: RECONNECT_WITHIN_MS, signal, isPassing });
+  }
+
+  /** @param {EndReason | "time-up"} reason */
+  #finish(reason) {
+    clearInterval(this.#clock);
+    this.#closeMicrophone();
+    this.#endedAtMs = Date.now();
+    this.#ending.abort();
     this.#become("ended");
-    const isTimeUp = reason === "lost" && Date.now() > this.callEndsAtMs - TIME_UP_MS; // Azure hides its reason
-    this.emit("ended", isTimeUp ? "time-up" : reason);
+    this.emit("ended", reason);
+  }
+
+  #closeMicrophone() {
+    this.#microphone?.close();
+    this.#microphone = null;
   }
 
   /** @param {SessionState} state */
   #become(state) {
-    this.#believedUntilMs = Date.now() + (PATIENCE_MS[state] ?? Infinity);
+    this.#believedUntilMs = Date.now() + patienceMs(state);
+    this.#microphone?.excuse();
     this.#state = state === "listening" && this.#isMuted ? "muted" : state;
     this.emit("state", this.#state);
   }
 }
 
-/** @returns {string | null} also where the browser forbids storage: then a session lasts as long as its page */
-function storedSessionId() {
-  try {
-    return sessionStorage.getItem(SESSION_KEY);
-  } catch {
-    return null;
-  }
+/** @param {SessionState} state */
+function isInCall(state) {
+  return state !== "ready" && state !== "ended";
 }
 
-/** @param {string} sessionId */
-function storeSessionId(sessionId) {
-  try {
-    sessionStorage.setItem(SESSION_KEY, sessionId);
-  } catch {
-    // kept in memory
-  }
+/** Whether it may work a moment later. @param {unknown} error */
+function isPassing(error) {
+  if (error instanceof ProblemError) return error.retryable;
+  return error instanceof CallError && error.reason !== "hung-up";
 }

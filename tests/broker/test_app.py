@@ -56,6 +56,18 @@ async def test_an_existing_page_s_routes_and_fields_still_work(broker, azure):
         assert (await broker.get(path)).status_code == 200, path
 
 
+async def test_a_call_may_be_shorter_and_find_its_way_out_of_a_closed_network(azure):
+    relay = '{"urls": "turn:turn.example.org:443?transport=tcp", "username": "u", "credential": "hidden"}'
+    wishes = settings(call_limit_s=600, ice_servers=f"[{relay}]")
+    async with running(broker_app(wishes)) as broker:
+        answer = (await broker.post("/realtime/token", json={})).json()
+    assert time.time() + 500 < answer["call_ends_at"] <= time.time() + 600
+    assert answer["ice_servers"] == [
+        {"urls": "turn:turn.example.org:443?transport=tcp", "username": "u", "credential": "hidden"}
+    ]
+    assert "hidden" not in repr(wishes)
+
+
 async def test_agents_are_shown_with_their_voices_and_without_their_prompts(broker):
     listed = (await broker.get("/agents")).json()
     assert [agent["voice"] for agent in listed["agents"]] == ["marin", "cedar", "sage"]

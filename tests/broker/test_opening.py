@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from broker.opening import LONGEST_CALL_S, LiveSessions
+from broker.opening import LiveSessions
+from broker.settings import LONGEST_CALL_S
 from tests.clocks import Clock
 
 

@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from tests.local.processes import Command, Running, free_port, start
 
 SIMULATOR_KEY = "simulator-key"
@@ -81,6 +84,12 @@ class Plan:
         ports = [self.broker_port, *self.more_pages]
         pages = [f"http://{host}:{port}" for port in ports for host in ("127.0.0.1", "localhost")]
         return {"ENVIRONMENT": "development", "AUTH_REQUIRED": "false", "CORS_ORIGINS": json.dumps(pages)}
+
+
+def new_signing_key() -> str:
+    """For a plan with several brokers: enrichment takes the grants of all when they sign with one key."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class Stack:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulated.talk import conversation, generated, kinds, of_kind, spoken, wished
-from tests.simulator.conversation import Hush, Say, Transcribe
+from tests.simulated.talk import conversation, generated, kinds, of_kind, sent, spoken, wished
+from tests.simulator.conversation import Commit, Hush, Say, Transcribe
 
 
 def test_a_voice_turn_has_the_order_that_the_api_promises():
@@ -37,6 +37,24 @@ def test_a_voice_turn_has_the_order_that_the_api_promises():
         "response.done",
         "output_audio_buffer.stopped",
     ]
+
+
+def test_an_utterance_that_the_client_ends_is_written_down_and_not_answered():
+    talk = conversation()
+    started = talk.speech_started(100)
+    assert sent(talk, type="input_audio_buffer.commit") == [Commit()]
+    committed = talk.committed(b"")
+    item_id = started[0]["item_id"]
+    assert kinds(committed)[0] == "input_audio_buffer.committed"
+    assert committed[0]["item_id"] == item_id
+    assert kinds(talk.transcribed(item_id, "good morn")) == [
+        "conversation.item.input_audio_transcription.completed"
+    ]
+
+
+def test_there_is_nothing_to_end_when_nobody_speaks():
+    [refused] = sent(conversation(), type="input_audio_buffer.commit")
+    assert refused["error"]["code"] == "input_audio_buffer_commit_empty"
 
 
 def test_one_utterance_has_one_item_id_from_its_first_sound_on():

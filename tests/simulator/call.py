@@ -13,7 +13,7 @@ from aiortc import RTCConfiguration, RTCDataChannel, RTCPeerConnection, RTCSessi
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from av.audio.frame import AudioFrame
 
-from tests.simulator.conversation import Conversation, Hush, Output, Say, Transcribe, random_id
+from tests.simulator.conversation import Commit, Conversation, Hush, Output, Say, Transcribe, random_id
 from tests.simulator.events import Event
 from tests.simulator.hearing import Hearing, Started, Stopped
 from tests.simulator.session_rules import at
@@ -68,6 +68,7 @@ class Call:
         self._saying: set[asyncio.Task[None]] = set()
         self._mouth = asyncio.Lock()  # one answer is spoken after the other
         self._voice = Voice()
+        self._ears = Hearing()
         self._conversation = Conversation(token.session, token.scenario, played_ms=self._voice.played_ms)
 
     async def answer(self, offer: str) -> str:
@@ -159,7 +160,7 @@ class Call:
             self._perform(self._conversation.client(await self._messages.get()))
 
     async def _hear(self) -> None:
-        microphone, ears = await self._microphones.get(), Hearing()
+        microphone = await self._microphones.get()
         while True:
             try:
                 frame = await microphone.recv()
@@ -167,7 +168,7 @@ class Call:
                 return
             assert isinstance(frame, AudioFrame)  # aiortc decodes what it receives
             detection = at(self._conversation.session, "audio.input.turn_detection")
-            for happened in ears.hear(frame, detection):
+            for happened in self._ears.hear(frame, detection):
                 self._perform(self._heard(happened))
 
     def _heard(self, happened: Started | Stopped) -> list[Output]:
@@ -186,6 +187,8 @@ class Call:
                     saying.add_done_callback(self._saying.discard)
                 case Hush():
                     self._hush()
+                case Commit():
+                    self._perform(self._conversation.committed(self._ears.cut()))
                 case event:
                     self._send(event)
 

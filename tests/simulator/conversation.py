@@ -44,7 +44,12 @@ class Hush:
     """A wish: stop generating and speaking at once."""
 
 
-Output = Event | Transcribe | Say | Hush
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A wish: end the utterance that is being heard, and report it to `Conversation.committed`."""
+
+
+Output = Event | Transcribe | Say | Hush | Commit
 
 
 def random_id(prefix: str) -> str:
@@ -72,6 +77,9 @@ class Conversation:
         self._items = Items()
         self._speaking: str | None = None  # the user's item while they speak
         self._transcribing: list[str] = []
+        self._unasked: set[str] = (
+            set()
+        )  # utterances that the client ended: those are not answered by themselves
         self._asked: dict[str, Any] | None = None  # a response.create that waits for words
         self._generating: Response | None = None
         self._playing: Response | None = None
@@ -83,6 +91,7 @@ class Conversation:
             "response.create": self._create_response,
             "response.cancel": self._cancel,
             "output_audio_buffer.clear": self._clear,
+            "input_audio_buffer.commit": self._commit,
             "input_audio_buffer.clear": lambda _: [{"type": "input_audio_buffer.cleared"}],
         }
 
@@ -113,12 +122,20 @@ class Conversation:
 
     def speech_stopped(self, at_ms: int, samples: bytes) -> list[Output]:
         item_id = self._speaking or self._new_id("item")
+        return [events.speech("stopped", item_id, audio_end_ms=at_ms), *self._uttered(item_id, samples)]
+
+    def committed(self, samples: bytes) -> list[Output]:
+        """The client ended the utterance itself."""
+        item_id = self._speaking or self._new_id("item")
+        self._unasked.add(item_id)
+        return self._uttered(item_id, samples)
+
+    def _uttered(self, item_id: str, samples: bytes) -> list[Output]:
         item = message(item_id, "user", [{"type": "input_audio", "transcript": None}])
         self._speaking = None
         self._transcribing.append(item["id"])
         before = self._items.last_id()
         return [
-            events.speech("stopped", item["id"], audio_end_ms=at_ms),
             {"type": "input_audio_buffer.committed", "previous_item_id": before, "item_id": item["id"]},
             *self._items.append(item),
             self._items.done(item),
@@ -132,7 +149,8 @@ class Conversation:
         if item is not None:
             item["content"][0]["transcript"] = text
         completed: list[Output] = [*self._completed(item_id, text)]
-        if not (text or self._asked is not None) or not self._answers_now():
+        is_wanted = self._asked is not None or (text and item_id not in self._unasked)
+        if not is_wanted or not self._answers_now():
             return completed
         if self._scenario.user_transcript == "around" and self._first_words():
             return [*completed, *self._respond(self._asked)]
@@ -234,6 +252,12 @@ class Conversation:
 
     def _delete(self, event: dict[str, Any]) -> list[Output]:
         return [self._items.delete(str(event.get("item_id")))]
+
+    def _commit(self, _event: dict[str, Any]) -> list[Output]:
+        if self._speaking is None:
+            text = "Error committing input audio buffer: buffer too small."
+            raise refusals.detailed(400, "input_audio_buffer_commit_empty", text)
+        return [Commit()]
 
     def _create_response(self, event: dict[str, Any]) -> list[Output]:
         asked = event.get("response") or {}

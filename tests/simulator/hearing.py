@@ -82,11 +82,13 @@ class Hearing:
         assert self._utterance is not None
         self._utterance.append(window)
         over = self._run * WINDOW_MS >= silence_ms or len(self._utterance) * WINDOW_MS >= LONGEST_MS
-        if not over:
-            return None
-        samples = b"".join(self._utterance)
+        return Stopped(self._windows * WINDOW_MS, self.cut()) if over else None
+
+    def cut(self) -> bytes:
+        """What was heard of the utterance up to now, which ends with it."""
+        samples = b"".join(self._utterance or ())
         self._utterance, self._run = None, 0
-        return Stopped(self._windows * WINDOW_MS, samples)
+        return samples
 
 
 def silence_ms(detection: dict[str, Any]) -> int:

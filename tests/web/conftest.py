@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 import pytest_asyncio
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.async_api import async_playwright
 
 from tests.local.processes import free_port
-from tests.local.stack import Plan, started
+from tests.local.stack import Plan, new_signing_key, started
 from tests.web.person import Person, launched, visiting
 
 MORE_BROKERS = 12
@@ -19,10 +17,9 @@ MORE_BROKERS = 12
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def system(tmp_path_factory):
     """Simulator, broker and enrichment as processes, with one grant key for every broker beside."""
-    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     plan = Plan(
         tmp_path_factory.mktemp("system"),
-        settings={"GRANT_SIGNING_KEY": key.decode()},
+        settings={"GRANT_SIGNING_KEY": new_signing_key()},
         more_pages=tuple(free_port() for _ in range(MORE_BROKERS)),
     )
     async with started(plan) as stack:

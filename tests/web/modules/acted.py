@@ -55,11 +55,17 @@ class ActedSession extends TypedEvents {
   }
   async switchTo(agentId) {
     this.#ask("switch to " + agentId);
-    const wasInCall = this.state !== "ready" && this.state !== "ended";
-    if (wasInCall) await this.switching;
-    await this.#answer();
+    const before = this.agentId;
     this.agentId = agentId;
-    if (wasInCall) this.emit("moved", { why: "agent", agentId });
+    if (this.state === "ready" || this.state === "ended") return;
+    try {
+      await this.switching;
+      await this.#answer();
+      this.emit("moved", { why: "agent", agentId });
+    } catch (error) {
+      this.agentId = before;
+      throw error;
+    }
   }
   stopTalking() {
     this.#ask("stop talking");

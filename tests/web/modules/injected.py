@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# Azure's end of a call, in the page itself: real WebRTC, no server. `azure` scripts it and hears it.
-AZURE = """(() => {
+# Azure's end of every call, in the page itself: real WebRTC, no server. `azure` scripts the newest call and
+# hears all of them; `azure.calls` has each.
+AZURE = r"""(() => {
   const network = window.fetch.bind(window);
-  const azure = (window.azure = { heard: [], over: false, refuse: 0, hold: null });
-  let channel;
-  azure.say = (event) => channel.send(JSON.stringify(event));
+  const azure = (window.azure = { calls: [], heard: [], over: false, refuse: 0, hold: null, dark: false });
+  azure.say = (event) => azure.calls.at(-1).say(event);
   const gathered = (peer) => new Promise((done) => {
     const check = () => peer.iceGatheringState === "complete" && done();
     peer.onicegatheringstatechange = check;
@@ -20,18 +20,24 @@ AZURE = """(() => {
     if (azure.hold) await azure.hold;
     if (azure.refuse) return new Response('{"error":{"message":"no"}}', { status: azure.refuse });
     const peer = (azure.peer = new RTCPeerConnection());
-    peer.ondatachannel = (event) => {
-      channel = event.channel;
+    const call = { peer, heard: [], over: false };
+    azure.calls.push(call);
+    peer.ondatachannel = ({ channel }) => {
       azure.label = channel.label;
-      channel.onclose = () => (azure.over = true);
-      channel.onmessage = ({ data }) => azure.heard.push(JSON.parse(data));
+      call.say = (event) => channel.send(JSON.stringify(event));
+      channel.onclose = () => (azure.over = call.over = true);
+      channel.onmessage = ({ data }) => {
+        call.heard.push(JSON.parse(data));
+        azure.heard.push(JSON.parse(data));
+      };
     };
     const voice = new AudioContext().createMediaStreamDestination().stream;
     peer.addTrack(voice.getAudioTracks()[0], voice);
     await peer.setRemoteDescription({ type: "offer", sdp: request.body });
     await peer.setLocalDescription();
     await gathered(peer);
-    return new Response(peer.localDescription.sdp, { status: 201 });
+    const { sdp } = peer.localDescription;
+    return new Response(azure.dark ? sdp.replaceAll(/a=candidate:.*\r\n/g, "") : sdp, { status: 201 });
   };
 })()"""
 

@@ -92,12 +92,12 @@ async def trouble(page, services):
     await saved(page, A3="waiting", U2="waiting", U1="refused")
     await become(page, "reconnecting")
     yield "reconnecting"
-    await page.evaluate("outbox.emit('full')")
+    await page.evaluate("outbox.emit('full', true)")
     await become(page, "ended")
     await emit(page, "ended", "lost")
     await expect(page.locator("#problem")).to_be_visible()
     yield "problem"
-    await page.evaluate("outbox.emit('unsent', 0)")
+    await page.evaluate("outbox.emit('full', false)")
     await saved(page, A3="saved", U2="saved", U1="saved")
     await page.click("#retry")
 

@@ -36,7 +36,8 @@ AGENTS = [
 class Services:
     """The broker's and Enrichment's side of HTTP, scripted by a test; they keep what they got."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, folder: Path = WEB, policy: str = CSP) -> None:
+        self.folder, self.policy = folder, policy
         self.page = f"http://127.0.0.1:{port}"
         self.enrichment = f"http://localhost:{port}"  # the same server, and another origin for the browser
         self.forget()
@@ -70,14 +71,14 @@ class Services:
             Route("/memory/episodes/{session_id}", self.erase, methods=["DELETE", "OPTIONS"]),
             Route("/memory/context", self.context),
             Route("/memory/users/me", self.erase, methods=["DELETE", "OPTIONS"]),
-            Mount("/", StaticFiles(directory=WEB, html=True)),
+            Mount("/", StaticFiles(directory=self.folder, html=True)),
         ]
         app = Starlette(routes=routes)
 
         async def strict(scope, receive, send):
             async def with_headers(message):
                 if message["type"] == "http.response.start":
-                    policy = CSP.format(enrichment=self.enrichment).encode()
+                    policy = self.policy.format(enrichment=self.enrichment).encode()
                     message["headers"] += [
                         (b"content-security-policy", policy),
                         (b"cache-control", b"no-store"),
@@ -177,11 +178,11 @@ class Services:
 
 
 @contextmanager
-def serving():
+def serving(**page):
     """The server in a thread of its own, so that the browser is answered while a test waits."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        services = Services(listener.getsockname()[1])
+        services = Services(listener.getsockname()[1], **page)
         config = uvicorn.Config(services.app(), log_level="error", lifespan="off", ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -15,7 +15,7 @@ from tests.web.modules.services import WEB
         (["RTCPeerConnection"], "realtime-call.js"),
         (["getUserMedia("], "microphone.js"),
         (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
-        (["sessionStorage", "localStorage"], "voice-session.js"),
+        (["sessionStorage", "localStorage"], "tab-storage.js"),
         (["console.", "eval(", "innerHTML", "insertAdjacentHTML", 'setAttribute("style'], None),
     ],
 )

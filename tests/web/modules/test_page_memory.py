@@ -38,11 +38,11 @@ async def test_turns_of_an_earlier_visit_count_too_and_one_on_its_way_does_not(s
 
 
 async def test_a_browser_that_can_store_no_more_asks_to_be_kept_open(staged):
-    await staged.evaluate("outbox.emit('full'); outbox.emit('unsent', 2)")
+    await staged.evaluate("outbox.emit('full', true); outbox.emit('unsent', 2)")
     await shows(staged, "delayed", "Memory delayed · 2 unsent")
     await staged.click("#memory")
     await expect(staged.locator("#memory-now")).to_contain_text("keep it open")
-    await staged.evaluate("outbox.emit('unsent', 0)")
+    await staged.evaluate("outbox.emit('full', false); outbox.emit('unsent', 0)")
     await expect(staged.locator("#memory-now")).to_contain_text("Memory is on")
 
 

@@ -63,6 +63,36 @@ async def test_a_call_to_nowhere_says_that_azure_is_unreachable(blank, services)
     assert await blank.evaluate("track.readyState") == "ended"
 
 
+async def test_a_network_that_lets_no_call_out_is_told_apart_from_a_slow_azure(blank, services):
+    await blank.evaluate(
+        """() => {
+          azure.dark = true;
+          window.deadline = new AbortController();
+          AbortSignal.timeout = () => deadline.signal;
+        }"""
+    )
+    token = {"token": services.call_pass(), "withMicrophone": False}
+    await blank.evaluate(f"(token) => {{ window.outcome = ({CALL})(token) }}", token)
+    await blank.evaluate("until(() => window.call?.times.sdpMs, 'an answer')")
+    await blank.evaluate("deadline.abort(new DOMException('too late', 'TimeoutError'))")
+    assert await blank.evaluate("outcome") == "blocked"
+
+
+async def test_ice_servers_of_the_broker_are_used(blank, services):
+    await blank.evaluate(
+        """() => {
+          const Peer = window.RTCPeerConnection;
+          window.RTCPeerConnection = class extends Peer {
+            constructor(wish) { super(wish); window.wishes = [...(window.wishes ?? []), wish]; }
+          };
+        }"""
+    )
+    relay = {"urls": "turn:turn.example.org:443", "username": "u", "credential": "c"}
+    token = services.call_pass() | {"ice_servers": [relay]}
+    await blank.evaluate(CALL, {"token": token, "withMicrophone": False})
+    assert await blank.evaluate("wishes[0]") == {"iceServers": [relay]}
+
+
 async def test_hanging_up_while_connecting_ends_at_once(blank, services):
     await blank.evaluate("() => { azure.hold = new Promise(() => {}) }")
     outcome = blank.evaluate(CALL, {"token": services.call_pass(), "withMicrophone": True})

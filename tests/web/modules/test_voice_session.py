@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.async_api import expect
 
@@ -87,31 +85,6 @@ async def test_a_blocked_microphone_costs_no_token(page, services):
     await page.click("#start")
     await expect(page.locator("#problem h2")).to_have_text("Your microphone is blocked")
     assert services.tokens == []
-
-
-async def test_a_microphone_that_goes_away_is_told_and_can_be_opened_again(page, services):
-    await page.evaluate(
-        """() => {
-          const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-          navigator.mediaDevices.getUserMedia = async (wish) => (window.microphone = await open(wish));
-        }"""
-    )
-    await start(page)
-    await page.evaluate("() => { microphone.getTracks()[0].dispatchEvent(new Event('ended')) }")
-    await expect(page.locator("#problem h2")).to_have_text("Your microphone went away")
-    await is_in(page, "listening")
-    await page.click("#retry")
-    await expect(page.locator("#problem")).to_be_hidden()
-    await is_in(page, "listening")
-    assert len(services.tokens) == 2
-
-
-async def test_a_call_that_azure_ends_at_its_limit_is_not_called_a_lost_connection(page, services):
-    services.token = {"call_ends_at": int(time.time()) + 10}
-    await start(page)
-    await page.evaluate("azure.peer.close()")
-    await is_in(page, "ended")
-    await expect(page.locator("#problem h2")).to_have_text("The call reached its time limit")
 
 
 async def test_one_can_hang_up_while_the_browser_asks_for_the_microphone(page, services):
