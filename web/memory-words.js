@@ -2,8 +2,8 @@ import { counted } from "./page-words.js";
 
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /**
- * What is known of memory. late: it did not answer in time for this call. unsent: turns that wait in this browser.
- * full: the browser's storage takes no more, so they wait in the page alone.
+ * What is known of memory. isLate: it did not answer in time. kept: turns of this conversation. unsent: turns that wait in
+ * this browser. isFull: the browser's storage takes no more, so they wait in the page alone.
  * @typedef {{isOn: boolean, isLate: boolean, isFull: boolean, facts: number, kept: number, unsent: number}} MemoryState
  */
 
@@ -32,7 +32,7 @@ export function memorySentence({ isOn, isLate, isFull, kept, unsent }) {
   if (!isOn) return "Memory is off here. Nothing you say is kept after the call.";
   if (isFull) return `Your browser's storage is full. ${waiting(unsent)} in this page: keep it open until they are sent.`;
   if (unsent > 0) return `Memory is delayed. ${waiting(unsent)} in this browser and will follow. Your call is not affected.`;
-  if (isLate) return "Memory did not answer in time for this call. What you say is kept all the same.";
+  if (isLate) return "Memory did not answer in time. What you say is kept all the same.";
   if (kept > 0) return `Memory is on. ${counted(kept, "turn")} of this conversation ${kept === 1 ? "is" : "are"} kept.`;
   return "Memory is on. What you say and hear is kept for your next conversation.";
 }

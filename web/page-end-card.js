@@ -57,8 +57,8 @@ export class EndCard {
 
   #remembered() {
     if (!this.#memory.isOn) return "memory is off";
-    const { kept, unsent } = this.#memory;
-    return `${counted(kept, "turn")} remembered${unsent > 0 ? `, ${unsent} will follow` : ""}`;
+    const { unsent } = this.#memory;
+    return `${counted(this.#log.kept, "turn")} remembered${unsent > 0 ? `, ${unsent} will follow` : ""}`;
   }
 
   #download() {

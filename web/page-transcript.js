@@ -12,19 +12,29 @@ export class TranscriptLog {
   #past = [];
   /** @type {SpokenLine[]} */
   #lines = [];
+  /** @type {Map<string, Saved>} turn id -> how far it came on its way to memory; of an earlier conversation too */
+  #saved = new Map();
   #nameOf;
-  #savedOf;
   #latest;
 
-  /** @param {{nameOf: (agentId: string) => string, savedOf: (turnId: string) => Saved | undefined, latest: LatestInSight}} parts */
-  constructor({ nameOf, savedOf, latest }) {
+  /** @param {{nameOf: (agentId: string) => string, latest: LatestInSight}} parts */
+  constructor({ nameOf, latest }) {
     this.#nameOf = nameOf;
-    this.#savedOf = savedOf;
     this.#latest = latest;
   }
 
   get lines() {
     return [...this.#past, ...this.#lines];
+  }
+
+  /** How many turns of this conversation are in memory. */
+  get kept() {
+    return this.lines.filter(({ turnId }) => this.#saved.get(turnId) === "saved").length;
+  }
+
+  /** @param {Saved} saved */
+  count(saved) {
+    return [...this.#saved.values()].filter((value) => value === saved).length;
   }
 
   /** Finals go into the log, which is read aloud; from the first unfinished line on they wait outside of it.
@@ -42,9 +52,8 @@ export class TranscriptLog {
   /** @param {PastTurn[]} turns */
   showEarlier(turns) {
     this.#past = turns.map(pastLine);
-    const entries = this.#past.map((line) => this.#entry(line));
-    for (const entry of entries) this.#mark(entry, "saved");
-    find("#earlier ol").replaceChildren(...entries);
+    for (const { turnId } of this.#past) this.#saved.set(turnId, "saved");
+    find("#earlier ol").replaceChildren(...this.#past.map((line) => this.#entry(line)));
     show("#earlier", turns.length > 0);
     this.#latest.toEnd();
   }
@@ -56,6 +65,7 @@ export class TranscriptLog {
 
   /** @param {string} turnId @param {Saved} saved */
   showSaved(turnId, saved) {
+    this.#saved.set(turnId, saved);
     for (const entry of all("#transcript li, #partial li")) {
       if (entry.dataset.turnId === turnId) this.#mark(entry, saved);
     }
@@ -90,7 +100,7 @@ export class TranscriptLog {
   #update(entry, { turnId, text, state }) {
     entry.dataset.state = state;
     write("p", state === "unheard" ? "could not be transcribed" : text || "…", entry);
-    const saved = this.#savedOf(turnId);
+    const saved = this.#saved.get(turnId);
     if (saved) this.#mark(entry, saved);
   }
 

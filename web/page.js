@@ -51,9 +51,9 @@ export class Page {
     const nameOf = (agentId) => this.#agents.agent(agentId).name;
     this.#voice = new VoicePanel(session);
     this.#level = new Level(session);
-    this.#memory = new MemoryMark(session, outbox);
+    this.#log = new TranscriptLog({ nameOf, latest: this.#latest });
+    this.#memory = new MemoryMark(session, { outbox, log: this.#log });
     this.#memorySheet = new MemorySheet(broker);
-    this.#log = new TranscriptLog({ nameOf, savedOf: (turnId) => this.#memory.savedOf(turnId), latest: this.#latest });
     const shown = { log: this.#log, memory: this.#memory, latest: this.#latest, nameOf };
     this.#endCard = new EndCard(session, { ...shown, onAnew: () => this.#begin() });
     this.#forgetting = new Forgetting(session, { broker, onForgotten: () => this.#begin() });
@@ -88,6 +88,7 @@ export class Page {
     session.on("lines", (lines) => this.#log.show(lines));
     session.on("saved", ({ turnId, saved }) => {
       this.#log.showSaved(turnId, saved);
+      this.#memory.show();
       this.#endCard.show();
     });
     session.on("moved", ({ why, agentId }) => {
@@ -166,8 +167,8 @@ export class Page {
   /** As it was before the first word. */
   #begin() {
     this.#problem.clear();
-    this.#memory.forget();
     this.#log.clear();
+    this.#memory.forget();
     this.#show();
     void this.#memorySheet.read();
     this.#forgetting.showIfPossible();
@@ -189,5 +190,6 @@ export class Page {
     const turns = await this.#broker.readEpisode(episodesUrl, sessionId).catch(() => null);
     if (turns === null) this.#memory.wasOutOfReach();
     this.#log.showEarlier(turns ?? []);
+    this.#memory.show();
   }
 }

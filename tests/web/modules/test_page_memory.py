@@ -18,6 +18,7 @@ async def shows(page, state, text):
 async def test_memory_says_whether_it_is_on_delayed_or_off_and_how_much_is_unsent(staged):
     await shows(staged, "on", "Memory on")
     await emit(staged, "memory", {"status": "hit", "facts": 1})
+    await speak(staged, ["U1", "user", "Hello"], ["A1", "assistant", "Hello"], ["U2", "user", "Bye"])
     await saved(staged, U1="saved", A1="saved")
     await shows(staged, "on", "Memory on · 1 fact · 2 kept")
     await saved(staged, U2="waiting")
@@ -34,6 +35,8 @@ async def test_turns_of_an_earlier_visit_count_too_and_one_on_its_way_does_not(s
     await shows(staged, "delayed", "Memory delayed · 4 unsent")
     await saved(staged, U1="sending")
     await staged.evaluate("outbox.emit('unsent', 1)")
+    await shows(staged, "on", "Memory on")
+    await saved(staged, OLD="saved")  # of another conversation
     await shows(staged, "on", "Memory on")
 
 
