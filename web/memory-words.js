@@ -1,3 +1,4 @@
+import { ProblemError } from "./broker.js";
 import { counted } from "./page-words.js";
 
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
@@ -69,4 +70,12 @@ export const FORGETTING = {
 /** @param {string} done @param {boolean} isComplete */
 export function forgottenWords(done, isComplete) {
   return isComplete ? done : `${done} Memory has still to confirm it, and will be asked until it does.`;
+}
+
+/** Why something was not forgotten, and what to do. @param {unknown} error */
+export function wordsForForgetting(error) {
+  const status = error instanceof ProblemError ? error.status : 0;
+  if (status === 401) return "Not forgotten: you are signed out. Sign in again, then reload this page.";
+  if (status === 403) return "Not forgotten: you may not erase this. Ask your operator.";
+  return "Not forgotten yet: memory is out of reach. Try again in a moment.";
 }

@@ -1,8 +1,7 @@
+import { FORGETTING, forgottenWords, wordsForForgetting } from "./memory-words.js";
 import { enable, find, onPress, show, write } from "./page-elements.js";
-import { FORGETTING, forgottenWords } from "./memory-words.js";
 import { Sheet } from "./page-sheet.js";
 import { isInCall } from "./page-words.js";
-import { wordsForForgetting } from "./problem-words.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */
 /** @typedef {import("./broker.js").Certificate} Certificate */

@@ -1,5 +1,5 @@
-import { find, make, onPress, show, write } from "./page-elements.js";
 import { factWords } from "./memory-words.js";
+import { find, make, onPress, show, write } from "./page-elements.js";
 import { Sheet } from "./page-sheet.js";
 
 /** @typedef {import("./broker.js").Broker} Broker */

@@ -1,5 +1,5 @@
-import { find, show, write } from "./page-elements.js";
 import { memorySentence, memoryWords } from "./memory-words.js";
+import { find, show, write } from "./page-elements.js";
 
 /** @typedef {import("./memory-words.js").MemoryState} MemoryState */
 /** @typedef {import("./page-transcript.js").TranscriptLog} TranscriptLog */

@@ -1,6 +1,6 @@
+import { MicrophoneError } from "./microphone.js";
 import { find, make, onPress, show, write } from "./page-elements.js";
 import { Sheet } from "./page-sheet.js";
-import { MicrophoneError } from "./microphone.js";
 import { wordsFor } from "./problem-words.js";
 
 /** @typedef {import("./audio-devices.js").Device} Device */

@@ -1,5 +1,5 @@
-import { all, find, make, show, write } from "./page-elements.js";
 import { SAVED_WORDS } from "./memory-words.js";
+import { all, find, make, show, write } from "./page-elements.js";
 
 /** @typedef {import("./broker.js").PastTurn} PastTurn */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */

@@ -45,14 +45,6 @@ export function wordsForEnd(reason) {
   return words(CALL[reason]);
 }
 
-/** Why something was not forgotten, and what to do. @param {unknown} error */
-export function wordsForForgetting(error) {
-  const status = error instanceof ProblemError ? error.status : 0;
-  if (status === 401) return "Not forgotten: you are signed out. Sign in again, then reload this page.";
-  if (status === 403) return "Not forgotten: you may not erase this. Ask your operator.";
-  return "Not forgotten yet: memory is out of reach. Try again in a moment.";
-}
-
 /** @param {ProblemError} problem @returns {[title: string, advice: string]} */
 function brokerWords({ status, retryable, traceId }) {
   const trace = traceId && ` If it stays, tell your operator: ${traceId}.`;
