@@ -21,6 +21,8 @@ const LONGEST_LEAD_MS = 60_000;
  * @extends {TypedEvents<LegEvents>}
  */
 export class Leg extends TypedEvents {
+  /** Whether its lines belong to what is shown. */
+  isShown = true;
   #assembler;
   /** @type {Turn[]} finished, and not yet taken */
   #turns = [];

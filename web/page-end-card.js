@@ -51,8 +51,8 @@ export class EndCard {
   }
 
   #duration() {
-    const { startedAtMs, endedAtMs } = this.#session;
-    return startedAtMs === null || endedAtMs === null ? "" : durationWords(endedAtMs - startedAtMs);
+    const { spokenForMs } = this.#session;
+    return spokenForMs > 0 ? durationWords(spokenForMs) : "";
   }
 
   #remembered() {

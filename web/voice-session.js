@@ -73,14 +73,14 @@ export class VoiceSession extends TypedEvents {
   #recovering = null;
   /** @type {number[]} when calls were lost */
   #lossesMs = [];
-  /** @type {string | null} */
-  #lastTurnId = null;
+  /** @type {Map<string, string>} session id -> the last turn that was handed on */
+  #lastTurnIds = new Map();
   #clock = 0;
   #believedUntilMs = Infinity;
   /** @type {number | null} */
   #startedAtMs = null;
-  /** @type {number | null} */
-  #endedAtMs = null;
+  #beganAtMs = 0;
+  #spokenForMs = 0;
 
   /**
    * @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement, signal?: AbortSignal}} parts  signal: ends the
@@ -125,16 +125,17 @@ export class VoiceSession extends TypedEvents {
 
   /** Everything said in this tab, call after call. */
   get transcript() {
-    return this.#legs.flatMap((leg) => leg.lines());
+    return this.#legs.filter((leg) => leg.isShown).flatMap((leg) => leg.lines());
   }
 
-  /** When the conversation began and ended; null: it did not. */
+  /** When the conversation began; null: it did not. */
   get startedAtMs() {
     return this.#startedAtMs;
   }
 
-  get endedAtMs() {
-    return this.#endedAtMs;
+  /** How long they spoke, once they have ended: without the time between one end and the next start. */
+  get spokenForMs() {
+    return this.#spokenForMs;
   }
 
   /** How loud the microphone is now, 0 to 1. */
@@ -245,8 +246,10 @@ export class VoiceSession extends TypedEvents {
   /** Forgets, in this tab, which session it was and what was said in it. Not in a call. */
   startAnew() {
     if (isInCall(this.#state)) return;
-    this.#sessionId = tabStorage.sessionId = this.#lastTurnId = null;
-    this.#startedAtMs = this.#endedAtMs = null;
+    this.#sessionId = tabStorage.sessionId = null;
+    this.#startedAtMs = null;
+    this.#spokenForMs = 0;
+    for (const leg of this.#legs) leg.isShown = false; // what is still being written down of it is kept all the same
     this.#legs = this.#legs.filter((leg) => !leg.isOver);
     this.emit("lines", this.transcript);
     this.#become("ready");
@@ -323,8 +326,8 @@ export class VoiceSession extends TypedEvents {
 
   /** @param {Leg} leg @param {boolean} greeted */
   #begin(leg, greeted) {
-    this.#startedAtMs = Date.now();
-    this.#endedAtMs = null;
+    this.#beganAtMs = Date.now();
+    this.#startedAtMs ??= this.#beganAtMs;
     this.#lossesMs = [];
     this.#clock = setInterval(() => this.#tick(), CLOCK_MS);
     this.#enter(leg);
@@ -368,8 +371,9 @@ export class VoiceSession extends TypedEvents {
   #keep({ enrichment, session_id }, turns) {
     const [first, ...rest] = turns;
     if (!enrichment || !first) return;
-    const linked = [{ ...first, previous_turn_id: first.previous_turn_id ?? this.#lastTurnId }, ...rest];
-    this.#lastTurnId = linked.at(-1)?.turn_id ?? null;
+    const before = first.previous_turn_id ?? this.#lastTurnIds.get(session_id) ?? null;
+    const linked = [{ ...first, previous_turn_id: before }, ...rest];
+    this.#lastTurnIds.set(session_id, (rest.at(-1) ?? first).turn_id);
     void this.#outbox.add({ url: enrichment.url, grant: enrichment.grant, session_id }, linked);
   }
 
@@ -467,7 +471,7 @@ export class VoiceSession extends TypedEvents {
   #finish(reason) {
     clearInterval(this.#clock);
     this.#closeMicrophone();
-    this.#endedAtMs = Date.now();
+    this.#spokenForMs += Date.now() - this.#beganAtMs;
     this.#ending.abort();
     this.#become("ended");
     this.emit("ended", reason);

@@ -16,7 +16,7 @@ class ActedSession extends TypedEvents {
   sessionId = new URLSearchParams(location.search).get("session");
   transcript = [];
   startedAtMs = null;
-  endedAtMs = null;
+  spokenForMs = 0;
   callEndsAtMs = Infinity;
   level = 0;
   asked = [];
@@ -47,7 +47,7 @@ class ActedSession extends TypedEvents {
   }
   end() {
     this.#ask("end");
-    this.become("ended", { endedAtMs: Date.now() });
+    this.become("ended", { spokenForMs: 252_000 });
     this.emit("ended", "hung-up");
   }
   setMuted(isMuted) {
@@ -72,7 +72,7 @@ class ActedSession extends TypedEvents {
   }
   startAnew() {
     this.#ask("start anew");
-    this.become("ready", { sessionId: null, startedAtMs: null, endedAtMs: null });
+    this.become("ready", { sessionId: null, startedAtMs: null, spokenForMs: 0 });
     this.speak();
   }
   async devices() {

@@ -129,7 +129,7 @@ async def sheets(page, services):
 
 
 async def ending(page, services):
-    await page.evaluate("acted.become('ended', { startedAtMs: 1_000, endedAtMs: 253_000 })")
+    await page.evaluate("acted.become('ended', { startedAtMs: 1_000, spokenForMs: 252_000 })")
     await expect(page.locator("#end-card")).to_be_visible()
     yield "ended"
     await page.click("#end-forget")

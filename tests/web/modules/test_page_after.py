@@ -25,7 +25,7 @@ async def ended(page, *lines):
     await become(page, "listening", sessionId="session-1")
     await speak(page, *lines)
     await saved(page, A1="saved", U1="saved", A2="sending")
-    await become(page, "ended", startedAtMs=1_790_000_000_000, endedAtMs=1_790_000_252_000)
+    await become(page, "ended", startedAtMs=1_790_000_000_000, spokenForMs=252_000)
 
 
 async def test_a_call_ends_with_what_it_came_to(staged):
