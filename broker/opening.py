@@ -85,6 +85,7 @@ class Opening:
         log.info("token.minted", agent_id=agent.id, memory=remembered.status)
         return _answer(token, agent, session_id) | {
             "call_ends_at": ends_at,
+            "call_lasts_s": self.call_limit_s,
             "enrichment": self._enrichment(grant, expires_at),
             "memory": {"status": remembered.status, "facts": len(facts)},
             "greeting": self.greeting,

@@ -1,8 +1,10 @@
+import { aborted } from "./aborted.js";
+
 /** @typedef {{id: string, name: string, role?: string, voice?: string}} Agent */
 /** @typedef {{url: string, grant: string, expires_at: number}} EnrichmentRoute */
 /**
  * The broker's answer: everything one call needs. No address of Azure is made in the browser.
- * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number,
+ * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number, call_lasts_s?: number,
  *   model?: string, strategy?: string, trace_id?: string, ice_servers?: RTCIceServer[], session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
  *   memory: {status: "hit" | "miss" | "timeout" | "off", facts: number}}} CallPass
  */
@@ -51,7 +53,10 @@ export class Broker {
   async requestToken({ agentId, sessionId, signal }) {
     const wish = { ...(agentId && { agent_id: agentId }), ...(sessionId && { session_id: sessionId }) };
     const response = await this.#fetch(`${this.#baseUrl}/realtime/token`, post(wish, signal));
-    return { ...(await response.json()), trace_id: response.headers.get("X-Trace-Id") ?? "" };
+    const pass = await response.json().catch((error) => {
+      throw new ProblemError(0, { title: "No answer" }, { cause: error });
+    });
+    return { ...pass, trace_id: response.headers.get("X-Trace-Id") ?? "" };
   }
 
   /** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
@@ -106,11 +111,12 @@ export class Broker {
   async #fetch(url, request = {}) {
     const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
-    const token = await this.#accessToken();
-    const headers = { ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-    const response = await fetch(url, { ...request, headers, signal }).catch((error) => {
+    const unanswered = (/** @type {unknown} */ error) => {
       throw new ProblemError(0, { title: "No answer" }, { cause: error });
-    });
+    };
+    const token = await Promise.race([this.#accessToken(), aborted(signal)]).catch(unanswered);
+    const headers = { ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+    const response = await fetch(url, { ...request, headers, signal }).catch(unanswered);
     if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
     return response;
   }
