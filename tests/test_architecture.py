@@ -143,8 +143,9 @@ def test_in_the_page_each_browser_api_has_one_owner(path):
     source = path.read_text()
     owners = {
         r"\bdocument\.(?!visibilityState|addEventListener|hidden)": {"page.js", "main.js"},
-        r"\bRTCPeerConnection\b|getUserMedia": {"realtime-call.js"},
-        r"\bindexedDB\b": {"transcript-outbox.js"},
+        r"\bRTCPeerConnection\b": {"realtime-call.js"},
+        r"\bgetUserMedia\b": {"microphone.js"},
+        r"\bindexedDB\b": {"stored-turns.js"},
         r"\binnerHTML\b|\beval\(|insertAdjacentHTML": set(),
     }
     for pattern, allowed in owners.items():

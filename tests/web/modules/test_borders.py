@@ -8,16 +8,19 @@ from tests.web.modules.services import WEB
 
 
 @pytest.mark.parametrize(
-    ("words", "owner"),
+    ("words", "owners"),
     [
         (["document.", "innerHTML", "querySelector"], "page.js"),
         (["RTCPeerConnection"], "realtime-call.js"),
         (["getUserMedia("], "microphone.js"),
-        (["indexedDB", "IDBTransaction"], "transcript-outbox.js"),
+        (["indexedDB", "IDBTransaction"], "stored-turns.js"),
         (["sessionStorage", "localStorage"], "voice-session.js"),
-        (["console.", "eval("], None),
+        (["fetch("], "broker.js enrichment.js realtime-call.js"),
+        (["sendBeacon("], "enrichment.js"),
+        (["navigator.locks", "BroadcastChannel("], "other-tabs.js"),
+        (["console.", "eval(", "beforeunload", '"unload"'], ""),
     ],
 )
-def test_each_thing_of_the_browser_has_one_module(words, owner):
+def test_each_thing_of_the_browser_has_one_module(words, owners):
     users = {path.name for path in WEB.glob("*.js") if any(word in path.read_text() for word in words)}
-    assert users == ({owner} if owner else set())
+    assert users == set(owners.split())

@@ -1,0 +1,107 @@
+import { TypedEvents } from "./typed-events.js";
+
+/** @typedef {{saved: string[], refused: string[]}} Settled  ids of rows that the outbox has no more */
+/** @typedef {{lease(tab: string, ms: number): Promise<boolean>}} Leases */
+
+const SENDING = "engram-outbox";
+const HEARING = "engram-tab-"; // and the tab's id
+const LEASE_MS = 30_000; // longer than one post takes
+const STILL_HEARD_MS = 2 * 60_000; // without locks: who has not written for so long is gone
+
+/**
+ * The other tabs of this page: which of them sends, who still lives, and what they have done.
+ * Locks are held while something is sent or heard, never longer, because a held lock can keep a page out of the back/forward cache.
+ * @extends {TypedEvents<{settled: Settled}>}
+ */
+export class OtherTabs extends TypedEvents {
+  id = crypto.getRandomValues(new Uint32Array(3)).join("-");
+  #leases;
+  /** @type {BroadcastChannel | null} */
+  #channel = null;
+  #stopHearing = () => {};
+  /** @type {Promise<void> | null} */
+  #hearing = null;
+
+  /** @param {Leases} leases  what stands in for locks where there are none */
+  constructor(leases) {
+    super();
+    this.#leases = leases;
+    this.#tune();
+    addEventListener("pageshow", ({ persisted }) => persisted && this.#tune());
+    addEventListener("pagehide", () => this.#leave());
+  }
+
+  /**
+   * Does the work while no other tab does.
+   * @param {(sinceMs: number) => Promise<void>} work  what other tabs stored later than `sinceMs` they are sending themselves
+   * @param {{isPatient?: boolean}} [options]  patient: waits for its turn
+   * @returns {Promise<boolean>} false: another tab is sending
+   */
+  async alone(work, { isPatient = false } = {}) {
+    if (!navigator.locks) return this.#underLease(work);
+    return navigator.locks.request(SENDING, isPatient ? {} : { ifAvailable: true }, async (lock) => {
+      if (lock) await work(Date.now());
+      return lock !== null;
+    });
+  }
+
+  /** Keeps other tabs from sending the same while this tab does. @param {Promise<unknown>} sending @returns {Promise<void>} */
+  async whileSending(sending) {
+    const over = new AbortController();
+    const told = sending.finally(() => over.abort()); // a lock that is only waited for is no longer wanted
+    const options = /** @type {const} */ ({ mode: "shared", signal: over.signal });
+    await navigator.locks?.request(SENDING, options, () => sending).catch(() => {});
+    await told;
+  }
+
+  /** From now on this tab is known to hear something whose end is still to come. @returns {Promise<void>} when the others can see it */
+  hear() {
+    return (this.#hearing ??= this.#holdHearing());
+  }
+
+  hearNoMore() {
+    this.#stopHearing();
+    this.#hearing = null;
+  }
+
+  /** @returns {Promise<(row: {tab: string, stored_at: number}) => boolean>} whether whoever stored a row may still write the rest of it */
+  async living() {
+    if (!navigator.locks) return ({ tab, stored_at }) => tab === this.id || stored_at > Date.now() - STILL_HEARD_MS;
+    const { held = [] } = await navigator.locks.query();
+    const names = new Set(held.map(({ name }) => name));
+    return ({ tab }) => tab === this.id || names.has(HEARING + tab);
+  }
+
+  /** @param {Settled} settled */
+  tell(settled) {
+    this.#channel?.postMessage(settled);
+  }
+
+  /** @param {(sinceMs: number) => Promise<void>} work */
+  async #underLease(work) {
+    if (!(await this.#leases.lease(this.id, LEASE_MS).catch(() => false))) return false;
+    await work(Date.now() - LEASE_MS); // without locks only time tells that a tab has finished sending
+    await this.#leases.lease(this.id, 0).catch(() => false);
+    return true;
+  }
+
+  /** @returns {Promise<void>} */
+  #holdHearing() {
+    const over = new Promise((stop) => (this.#stopHearing = () => stop(undefined)));
+    return new Promise((heard) => {
+      if (!navigator.locks) return heard();
+      navigator.locks.request(HEARING + this.id, () => (heard(), over)).catch(() => heard());
+    });
+  }
+
+  #leave() {
+    this.#channel?.close(); // an open channel too can keep a page out of that cache
+    this.#channel = null;
+  }
+
+  #tune() {
+    if (!("BroadcastChannel" in globalThis)) return;
+    this.#channel = new BroadcastChannel(SENDING);
+    this.#channel.onmessage = ({ data }) => this.emit("settled", data);
+  }
+}
