@@ -5,6 +5,7 @@ import { TypedEvents } from "./typed-events.js";
 
 const SENDING = "engram-outbox";
 const HEARING = "engram-tab-"; // and the tab's id
+const TOO_LATE_MS = 2_000; // from storing a turn to being heard by the others, on a busy machine
 const LEASE_MS = 30_000; // longer than one post takes
 const STILL_HEARD_MS = 2 * 60_000; // without locks: who has not written for so long is gone
 
@@ -33,14 +34,14 @@ export class OtherTabs extends TypedEvents {
 
   /**
    * Does the work while no other tab does.
-   * @param {(sinceMs: number) => Promise<void>} work  what other tabs stored later than `sinceMs` they are sending themselves
-   * @param {{isPatient?: boolean}} [options]  patient: waits for its turn
+   * @param {(askedAtMs: number) => Promise<void>} work @param {{isPatient?: boolean}} [options]  patient: waits for its turn
    * @returns {Promise<boolean>} false: another tab is sending
    */
   async alone(work, { isPatient = false } = {}) {
     if (!navigator.locks) return this.#underLease(work);
+    const askedAtMs = Date.now();
     return navigator.locks.request(SENDING, isPatient ? {} : { ifAvailable: true }, async (lock) => {
-      if (lock) await work(Date.now());
+      if (lock) await work(askedAtMs);
       return lock !== null;
     });
   }
@@ -52,6 +53,16 @@ export class OtherTabs extends TypedEvents {
     const options = /** @type {const} */ ({ mode: "shared", signal: over.signal });
     await navigator.locks?.request(SENDING, options, () => sending).catch(() => {});
     await told;
+  }
+
+  /**
+   * What another tab is posting although this one is alone: it stored it and asked for the lock a moment too late.
+   * @param {number} askedAtMs @returns {Promise<(row: {tab: string, stored_at: number}) => boolean>}
+   */
+  async posting(askedAtMs) {
+    const { pending = [] } = (await navigator.locks?.query()) ?? { pending: [{ name: SENDING, mode: "shared" }] };
+    const isAny = pending.some(({ name, mode }) => name === SENDING && mode === "shared");
+    return ({ tab, stored_at }) => isAny && tab !== this.id && stored_at > askedAtMs - TOO_LATE_MS;
   }
 
   /** From now on this tab is known to hear something whose end is still to come. @returns {Promise<void>} when the others can see it */
@@ -77,7 +88,7 @@ export class OtherTabs extends TypedEvents {
     this.#channel?.postMessage(settled);
   }
 
-  /** @param {(sinceMs: number) => Promise<void>} work */
+  /** @param {(askedAtMs: number) => Promise<void>} work */
   async #underLease(work) {
     if (!(await this.#leases.lease(this.id, LEASE_MS).catch(() => false))) return false;
     await work(Date.now() - LEASE_MS); // without locks only time tells that a tab has finished sending

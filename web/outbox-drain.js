@@ -44,6 +44,11 @@ export class OutboxDrain {
     this.#sender = sender;
   }
 
+  /** @param {string} sessionId */
+  mayPost(sessionId) {
+    return !this.#posting.has(sessionId) && this.#sender.pauseMs(sessionId) === 0;
+  }
+
   /** Posts in this very task. @param {Row[]} rows  of a session in which nothing else waits */
   async sendNow(rows) {
     const { session_id } = /** @type {Row} */ (rows[0]);
@@ -67,7 +72,9 @@ export class OutboxDrain {
   async drain(options) {
     clearTimeout(this.#timer);
     if (this.#sender.pause.leftMs > 0) return;
-    this.#isAnotherSending = !(await this.#tabs.alone((sinceMs) => this.#sendAll(sinceMs), options));
+    this.#isAnotherSending = false;
+    const isAlone = await this.#tabs.alone((askedAtMs) => this.#sendAll(askedAtMs), options);
+    this.#isAnotherSending ||= !isAlone;
   }
 
   /** The next drain, if something waits. */
@@ -106,24 +113,25 @@ export class OutboxDrain {
     return true;
   }
 
-  /** @param {number} sinceMs  what other tabs stored later is theirs to send */
-  async #sendAll(sinceMs) {
+  /** @param {number} askedAtMs */
+  async #sendAll(askedAtMs) {
     this.#sender.told(await this.#turns.refresh(), "saved"); // by another tab, whose word did not reach this one
     await this.#partials.adopt();
+    const isPosting = await this.#tabs.posting(askedAtMs);
+    this.#isAnotherSending = this.#waiting().some(isPosting);
     /** @type {Set<string>} */
     const tried = new Set();
-    for (let rows = this.#next(tried, sinceMs); rows.length > 0; rows = this.#next(tried, sinceMs)) {
+    const next = () => this.#next((row) => !tried.has(row.session_id) && !isPosting(row));
+    for (let rows = next(); rows.length > 0; rows = next()) {
       if (!(await this.#sender.send(rows))) tried.add(/** @type {Row} */ (rows[0]).session_id);
       if (this.#sender.pause.leftMs > 0) return;
     }
     await this.#forgetOthers();
   }
 
-  /** @param {Set<string>} tried @param {number} sinceMs @returns {Row[]} the oldest turns of one session */
-  #next(tried, sinceMs) {
-    const isReady = (/** @type {Row} */ { session_id: id, tab, stored_at }) =>
-      !tried.has(id) && !this.#posting.has(id) && !this.#sender.pauseMs(id) && (tab === this.#tabs.id || stored_at < sinceMs);
-    const rows = this.#waiting().filter(isReady);
+  /** @param {(row: Row) => boolean} mayLeave @returns {Row[]} the oldest turns of one session */
+  #next(mayLeave) {
+    const rows = this.#waiting().filter((row) => this.mayPost(row.session_id) && mayLeave(row));
     return parcelOf(rows.filter(({ session_id, sub }) => session_id === rows[0]?.session_id && sub === rows[0]?.sub));
   }
 

@@ -62,7 +62,7 @@ export class TranscriptOutbox extends TypedEvents {
   add(route, turns) {
     if (turns.length === 0) return Promise.resolve(true);
     const rows = this.#rowsOf(route, turns);
-    const isNext = this.#waiting(route.session_id).length === 0 && this.#sender.pauseMs(route.session_id) === 0;
+    const isNext = this.#waiting(route.session_id).length === 0 && this.#drain.mayPost(route.session_id);
     const stored = this.#turns.put(rows);
     if (isNext) void this.#drain.sendNow(rows);
     else this.#queue(rows);

@@ -103,6 +103,20 @@ async def test_a_turn_does_not_overtake_the_one_before_it(blank, services):
     await becomes(blank, "t2", "saved")
 
 
+async def test_a_turn_added_while_the_one_before_it_is_being_deleted_is_sent_once(blank, services):
+    await open_outbox(blank, services)
+    await blank.evaluate(
+        """(grant) => outbox.on("change", ({ turnId, saved }) => {
+          if (turnId === "t1" && saved === "saved") add(["t2"], { grant });
+        })""",
+        ALICE,
+    )
+    await add(blank, "t1")
+    await becomes(blank, "t2", "saved")
+    await flush(blank)
+    assert services.turn_ids() == [["t1"], ["t2"]]
+
+
 async def test_a_turn_added_while_others_are_sent_is_not_stranded(blank, services):
     await open_outbox(blank, services)
     await asyncio.gather(*(add(blank, f"t{number}") for number in range(40)))

@@ -76,6 +76,40 @@ async def test_a_turn_that_is_posted_while_another_tab_drains_is_left_to_its_own
     assert services.turn_ids() == [["t1"], ["t2"]]
 
 
+async def test_a_tab_that_asked_for_the_lock_a_moment_too_late_still_sends_its_turn_alone(
+    blank, context, services
+):
+    await open_outbox(blank, services)
+    other = await tab(context, services)
+    await blank.evaluate("""() => {
+      const { request } = navigator.locks;
+      const late = new Promise((ask) => (window.ask = ask));
+      navigator.locks.request = async (...wish) => (await late, request.apply(navigator.locks, wish));
+    }""")
+    await other.evaluate("""() => {
+      const { query } = navigator.locks;
+      const released = new Promise((release) => (window.release = release));
+      navigator.locks.query = async () => {
+        window.hasAsked = true;
+        await released;
+        return query.call(navigator.locks);
+      };
+    }""")
+    services.gate.clear()
+    await add(blank, "t1")
+    await services.has_posted(["t1"])
+    await other.evaluate("() => { void outbox.flush(); return until(() => window.hasAsked, 'the lock') }")
+    await blank.evaluate("""() => {
+      ask();
+      return until(async () => (await navigator.locks.query()).pending.length === 1, "the wish for it");
+    }""")
+    await other.evaluate("() => { release(); return outbox.flush() }")
+    services.gate.set()
+    await becomes(blank, "t1", "saved")
+    await other.evaluate("until(() => outbox.stats().waiting === 0, 'the other tab to hear of it')")
+    assert services.turn_ids() == [["t1"]]
+
+
 async def test_a_turn_that_another_tab_sent_becomes_saved_in_the_tab_that_shows_it(blank, context, services):
     services.closed = True
     await open_outbox(blank, services)
