@@ -19,6 +19,7 @@ from tests.chaos.history import Conversations, History, Session
 from tests.waiting import until
 
 ANSWER_S = 20.0
+PAUSE_MS = 20  # the longest between two deltas, or two turns
 SESSION_TURNS, MOST_TURNS = 72, 24  # of a session, and of a visit to it
 
 OPEN = """async (renew_at) => {
@@ -65,7 +66,6 @@ class Profile:
     said: Conversations
     history: History
     rng: random.Random
-    pause_ms: int = 20
     waited: int = 0
     context: BrowserContext | None = None
     stored: Counter[str] = field(default_factory=Counter)  # by session
@@ -82,7 +82,9 @@ class Profile:
         self.waited += counts["waiting"] + counts["partial"]
         return page
 
-    async def speak(self, page: Page, session: Session, turn_ids: Iterable[str]) -> None:
+    async def speak(
+        self, page: Page, session: Session, turn_ids: Iterable[str], *, pause_ms: int = PAUSE_MS
+    ) -> None:
         """The page begins to speak these turns."""
         planned = list(turn_ids)
         self.history.send(session, planned)
@@ -95,7 +97,7 @@ class Profile:
                     "grant": session.grant,
                 },
                 "turns": [[turn_id, session.turns[turn_id], speaker_of(turn_id)] for turn_id in planned],
-                "pauseMs": self.pause_ms,
+                "pauseMs": pause_ms,
             },
         )
 

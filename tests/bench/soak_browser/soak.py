@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from playwright.async_api import async_playwright
+from playwright.async_api import Page, async_playwright
 
 from tests import chromium
 from tests.bench.soak_browser.ends import ENDS, Ended, visit
@@ -23,7 +23,8 @@ from tests.chaos.system import System, opened
 from tests.waiting import until
 
 DRAINED_S = 60.0
-STIRS = 40  # looks into the outbox by a tab while the other speaks
+CALM_PAUSE_MS = 60  # longer than a post takes, so that the tabs come to look between two of them
+LONGEST_REST_S = 0.02  # between two looks into the outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +125,29 @@ async def speak_in_peace(profile: Profile, turns: int) -> Calm:
     for _ in range(turns // (2 * MOST_TURNS)):
         for page in pages:
             session = profile.new_session()
-            await profile.speak(page, session, list(session.turns)[:MOST_TURNS])
-        for _ in range(STIRS):
-            await profile.rng.choice(pages).evaluate("() => { dispatchEvent(new Event('online')) }")
-        for page in pages:
-            await page.evaluate("saying")
+            await profile.speak(page, session, list(session.turns)[:MOST_TURNS], pause_ms=CALM_PAUSE_MS)
+        await stir(profile.rng, pages)
     for page in pages:
         await page.wait_for_function("outbox.stats().waiting === 0")
         await page.close()
     return Calm(profile.front.posted, profile.front.duplicates)
 
 
+async def stir(rng: random.Random, pages: Sequence[Page]) -> None:
+    """As if somebody changed from tab to tab, until all has been said."""
+    saying = asyncio.gather(*(page.evaluate("saying") for page in pages))
+    while not saying.done():
+        await rng.choice(pages).evaluate("() => { dispatchEvent(new Event('online')) }")
+        await asyncio.sleep(rng.uniform(0, LONGEST_REST_S))
+    await saying
+
+
 async def last_visit(profile: Profile) -> int:
-    """Nothing is wrong any more. How many turns still wait when the page has had its time."""
+    """Nothing is wrong any more, and nobody helps. How many turns wait even after a minute."""
     page = await profile.page()
 
     async def is_empty() -> bool:
-        counts = await page.evaluate("outbox.flush().then(() => outbox.stats())")
+        counts = await page.evaluate("outbox.stats()")
         return bool(counts["waiting"] + counts["partial"] + counts["others"] == 0)
 
     try:
