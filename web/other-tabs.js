@@ -40,9 +40,15 @@ export class OtherTabs extends TypedEvents {
   async alone(work, { isPatient = false } = {}) {
     if (!navigator.locks) return this.#underLease(work);
     const askedAtMs = Date.now();
-    return navigator.locks.request(SENDING, isPatient ? {} : { ifAvailable: true }, async (lock) => {
+    let hasBegun = false;
+    const begin = async (/** @type {Lock | null} */ lock) => {
+      hasBegun = true;
       if (lock) await work(askedAtMs);
       return lock !== null;
+    };
+    return navigator.locks.request(SENDING, isPatient ? {} : { ifAvailable: true }, begin).catch((error) => {
+      if (hasBegun) throw error;
+      return this.#underLease(work); // a sandbox that has locks, and forbids them
     });
   }
 
@@ -60,7 +66,7 @@ export class OtherTabs extends TypedEvents {
    * @param {number} askedAtMs @returns {Promise<(row: {tab: string, stored_at: number}) => boolean>}
    */
   async posting(askedAtMs) {
-    const { pending = [] } = (await navigator.locks?.query()) ?? { pending: [{ name: SENDING, mode: "shared" }] };
+    const { pending = [] } = (await locks()) ?? { pending: [{ name: SENDING, mode: "shared" }] }; // unknown: as if
     const isAny = pending.some(({ name, mode }) => name === SENDING && mode === "shared");
     return ({ tab, stored_at }) => isAny && tab !== this.id && stored_at > askedAtMs - TOO_LATE_MS;
   }
@@ -77,9 +83,9 @@ export class OtherTabs extends TypedEvents {
 
   /** @returns {Promise<(row: {tab: string, stored_at: number}) => boolean>} whether whoever stored a row may still write the rest of it */
   async living() {
-    if (!navigator.locks) return ({ tab, stored_at }) => tab === this.id || stored_at > Date.now() - STILL_HEARD_MS;
-    const { held = [] } = await navigator.locks.query();
-    const names = new Set(held.map(({ name }) => name));
+    const known = await locks();
+    if (!known) return ({ tab, stored_at }) => tab === this.id || stored_at > Date.now() - STILL_HEARD_MS;
+    const names = new Set(known.held?.map(({ name }) => name));
     return ({ tab }) => tab === this.id || names.has(HEARING + tab);
   }
 
@@ -115,4 +121,9 @@ export class OtherTabs extends TypedEvents {
     this.#channel = new BroadcastChannel(SENDING);
     this.#channel.onmessage = ({ data }) => this.emit("settled", data);
   }
+}
+
+/** Who holds locks and who waits for them; null where nobody can know. */
+async function locks() {
+  return navigator.locks?.query().catch(() => null) ?? null;
 }

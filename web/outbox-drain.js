@@ -115,8 +115,9 @@ export class OutboxDrain {
 
   /** @param {number} askedAtMs */
   async #sendAll(askedAtMs) {
-    this.#sender.told(await this.#turns.refresh(), "saved"); // by another tab, whose word did not reach this one
+    await this.#turns.refresh();
     await this.#partials.adopt();
+    this.#sender.emit("count", undefined);
     const isPosting = await this.#tabs.posting(askedAtMs);
     this.#isAnotherSending = this.#waiting().some(isPosting);
     /** @type {Set<string>} */

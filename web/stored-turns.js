@@ -10,8 +10,8 @@ const DEADLINE_MS = 5_000; // a commit takes 15 ms at worst on a healthy disk
 /**
  * The turns in IndexedDB, and the only module that touches it. Everything known is also here in memory: a page that is being
  * closed cannot wait to read, and what the disk will not take (private window, full, broken) lives as long as the page.
- * full: the disk has no room, so turns would not survive this page; false: it has again.
- * @extends {TypedEvents<{full: boolean}>}
+ * full: the disk has no room, so turns would not survive this page; false: it has again. late: the database opened after all.
+ * @extends {TypedEvents<{full: boolean, late: void}>}
  */
 export class StoredTurns extends TypedEvents {
   /** @type {IDBDatabase | null} */
@@ -29,7 +29,8 @@ export class StoredTurns extends TypedEvents {
   static async open() {
     const turns = new StoredTurns();
     const opened = openDatabase().then((database) => turns.#use(database));
-    await within(OPEN_DEADLINE_MS, opened).catch(() => {});
+    const isOpen = await within(OPEN_DEADLINE_MS, opened).then(() => true, () => false);
+    if (!isOpen) opened.then(() => turns.emit("late", undefined), () => {});
     return turns;
   }
 
@@ -85,15 +86,15 @@ export class StoredTurns extends TypedEvents {
     return known;
   }
 
-  /** Looks what other tabs and earlier pages stored. @returns {Promise<Row[]>} what another tab has removed meanwhile */
+  /** Looks what other tabs and earlier pages stored, and stores again what the browser threw away. */
   async refresh() {
-    const before = new Set(this.#rows.keys());
     await this.#store([...this.#homeless].flatMap((id) => this.#rows.get(id) ?? []));
+    const before = this.rows;
     const stored = await this.#read().catch(() => null);
-    if (stored === null) return [];
+    if (stored === null) return;
     for (const row of stored) this.#learn(row);
     const found = new Set(stored.map(({ id }) => id));
-    return this.forget([...before].filter((id) => !found.has(id) && !this.#homeless.has(id)));
+    this.#miss(before.filter(({ id }) => !found.has(id) && this.#rows.has(id) && !this.#homeless.has(id)));
   }
 
   /** Makes interrupted turns of partial ones, unless they became whole since somebody looked. @param {Row[]} partials */
@@ -141,6 +142,15 @@ export class StoredTurns extends TypedEvents {
     for (const { id } of rows) this.#homeless.delete(id);
     if (this.#homeless.size === 0) this.#tellFull(false);
     return true;
+  }
+
+  /** Gone from the disk, and no tab has said that it sent them: sent once more they do no harm, and never sent they are lost.
+   * @param {Row[]} rows */
+  #miss(rows) {
+    for (const { id, partial } of rows) {
+      if (partial) this.#rows.delete(id);
+      else this.#homeless.add(id);
+    }
   }
 
   /** @param {boolean} isFull */

@@ -150,6 +150,7 @@ export class TranscriptOutbox extends TypedEvents {
   }
 
   #followParts() {
+    this.#turns.on("late", () => void this.flush());
     this.#turns.on("full", (isFull) => this.emit("full", isFull));
     this.#sender.on("change", (change) => this.emit("change", change));
     this.#sender.on("count", () => this.#count());

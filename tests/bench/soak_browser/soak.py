@@ -27,6 +27,16 @@ CALM_PAUSE_MS = 60  # longer than a post takes, so that the tabs come to look be
 LONGEST_REST_S = 0.02  # between two looks into the outbox
 
 
+# The disk is asked, not the outbox: on a machine that is busy enough it may not have seen it yet.
+ON_DISK = """() => new Promise((resolve) => {
+  const opening = indexedDB.open("voicelive");
+  opening.onsuccess = () => {
+    const request = opening.result.transaction("unsent").objectStore("unsent").count();
+    request.onsuccess = () => (opening.result.close(), resolve(request.result));
+  };
+})"""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How many ends, over how many profiles side by side; how many turns two tabs say in peace."""
@@ -48,7 +58,7 @@ class Calm:
 class Soaked:
     """What happened. ``interrupted``: answers that were remembered as far as a page that died had heard them.
 
-    ``waiting``: turns that no last visit could send.
+    ``waiting``: turns that no last visit could send. ``missing``: stored ones that memory lacks.
     """
 
     calm: Calm
@@ -57,6 +67,7 @@ class Soaked:
     interrupted: int
     waited: int
     waiting: int
+    missing: Sequence[str] = ()
     seen: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
@@ -78,7 +89,18 @@ async def soak(size: Size, seed: int, folder: Path) -> Soaked:
     kept, interrupted = whole(system.remembered(), history)
     verdict = check(history, kept)
     ends = [end for row in ended for end in row]
-    return Soaked(calm, ends, verdict, interrupted, waited, waiting, dict(seen), time.monotonic() - began)
+    missing = sorted(history.acked - {(turn.session_id, turn.turn_id) for turn in kept})
+    return Soaked(
+        calm,
+        ends,
+        verdict,
+        interrupted,
+        waited,
+        waiting,
+        missing=[" ".join(key) for key in missing],
+        seen=dict(seen),
+        seconds=time.monotonic() - began,
+    )
 
 
 @asynccontextmanager
@@ -147,14 +169,12 @@ async def last_visit(profile: Profile) -> int:
     page = await profile.page()
 
     async def is_empty() -> bool:
-        counts = await page.evaluate("outbox.stats()")
-        return bool(counts["waiting"] + counts["partial"] + counts["others"] == 0)
+        return bool(await page.evaluate(ON_DISK) == 0)
 
     try:
         await until(is_empty, within_s=DRAINED_S)
     except TimeoutError:
-        counts = await page.evaluate("outbox.stats()")
-        return int(counts["waiting"] + counts["partial"] + counts["others"])
+        return int(await page.evaluate(ON_DISK))
     return 0
 
 

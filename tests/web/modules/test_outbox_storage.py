@@ -82,6 +82,41 @@ async def test_a_disk_that_forgets_nothing_is_not_answered_with_a_storm(blank, s
     assert services.turn_ids() == [["t1"]]
 
 
+async def test_what_the_browser_throws_away_while_the_page_lives_is_stored_and_sent_again(blank, services):
+    services.closed = True
+    await open_outbox(blank, services)
+    await add(blank, "t1")
+    await becomes(blank, "t1", "waiting")
+    await blank.evaluate("""() => new Promise((resolve) => {
+      const opening = indexedDB.open("voicelive");
+      opening.onsuccess = () => {
+        const transaction = opening.result.transaction("unsent", "readwrite");
+        transaction.objectStore("unsent").clear();
+        transaction.oncomplete = () => (opening.result.close(), resolve());
+      };
+    })""")
+    await go_online(blank)
+    await flush(blank)
+    await flush(blank)
+    assert (await stats(blank))["waiting"] == 1
+    services.closed = False
+    await go_online(blank)
+    await becomes(blank, "t1", "saved")
+
+
+async def test_a_sandbox_that_forbids_locks_does_not_stop_the_outbox(blank, services):
+    await blank.evaluate("""() => {
+      const forbidden = () => Promise.reject(new DOMException("", "SecurityError"));
+      navigator.locks.request = navigator.locks.query = forbidden;
+    }""")
+    services.answers = [refusal(503)]
+    await open_outbox(blank, services)
+    await add(blank, "t1")
+    await becomes(blank, "t1", "waiting")
+    await go_online(blank)
+    await becomes(blank, "t1", "saved")
+
+
 async def test_a_browser_without_storage_still_sends(blank, services):
     services.answers = [refusal(503)]
     await blank.evaluate(
@@ -123,6 +158,37 @@ async def test_a_database_that_an_older_page_holds_is_used_once_it_lets_go(blank
     await blank.evaluate("old.close()")
     await page.evaluate("until(() => outbox.stats().unstored === 0, 'the database')")
     assert [row["turn"]["turn_id"] for row in await stored(page)] == ["t1"]
+
+
+async def test_what_a_database_that_opens_late_holds_is_sent_then(blank, services):
+    services.closed = True
+    await open_outbox(blank, services)
+    await blank.evaluate("() => { navigator.sendBeacon = () => true }")
+    await add(blank, "t1")
+    await becomes(blank, "t1", "waiting")
+    await blank.reload()
+    services.forget()
+    await blank.clock.install()
+    await blank.evaluate("""() => {
+      const { open } = IDBFactory.prototype;
+      const late = new Promise((hurry) => (window.hurry = hurry));
+      IDBFactory.prototype.open = function (...wish) {
+        const slow = {};
+        void late.then(() => {
+          const request = open.apply(this, wish);
+          request.onsuccess = () => ((slow.result = request.result), slow.onsuccess());
+        });
+        window.asked = true;
+        return slow;
+      };
+    }""")
+    opening = asyncio.ensure_future(open_outbox(blank, services))
+    await blank.evaluate("until(() => window.asked, 'the database to be asked')")
+    await blank.clock.fast_forward(3_000)
+    await asyncio.wait_for(opening, 5)
+    assert services.posts == []
+    await blank.evaluate("hurry()")
+    await services.has_posted(["t1"])
 
 
 async def test_a_disk_that_hangs_does_not_hold_up_the_outbox(blank, services):
