@@ -11,6 +11,8 @@ export class SessionGrants {
   #renew;
   /** @type {Map<string, Route>} session id -> its newest grant */
   #routes = new Map();
+  /** @type {Map<string, string>} session id -> the grant that came with its newest call */
+  #given = new Map();
   /** @type {string | null} who is signed in, as the newest grant says */
   person = null;
 
@@ -19,9 +21,11 @@ export class SessionGrants {
     this.#renew = renew;
   }
 
-  /** @param {Route} route @returns {string} whose it is */
+  /** A call goes on with the grant it began with, which must not replace one that was renewed since. @param {Route} route
+   * @returns {string} whose it is */
   learn(route) {
-    this.#routes.set(route.session_id, route);
+    if (this.#given.get(route.session_id) !== route.grant) this.#routes.set(route.session_id, route);
+    this.#given.set(route.session_id, route.grant);
     return (this.person = personOf(route.grant));
   }
 
@@ -36,12 +40,14 @@ export class SessionGrants {
     const renewed = await within(RENEW_DEADLINE_MS, this.#renew(sessionId)).catch(() => null);
     if (!renewed?.grant) return null;
     const route = { url: renewed.url, grant: renewed.grant, session_id: sessionId };
-    this.learn(route);
+    this.#routes.set(sessionId, route);
+    this.person = personOf(route.grant);
     return route;
   }
 
   forget() {
     this.#routes.clear();
+    this.#given.clear();
     this.person = null;
   }
 }

@@ -88,6 +88,16 @@ async def test_a_grant_that_is_not_good_is_renewed_once(blank, services, status)
     assert await blank.evaluate("renewals") == ["session-1"]
 
 
+async def test_a_call_that_goes_on_with_its_old_grant_does_not_bring_that_back(blank, services):
+    services.answers = [refusal(401)]
+    await open_outbox(blank, services)
+    await add(blank, "t1")
+    await becomes(blank, "t1", "saved")
+    await add(blank, "t2")
+    await becomes(blank, "t2", "saved")
+    assert [post["grant"] for post in services.posts] == [ALICE, ALICE_AGAIN, ALICE_AGAIN]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_session_whose_new_grant_is_refused_too_waits_alone(blank, services, status):
     services.answers = [refusal(status), refusal(status)]
