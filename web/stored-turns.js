@@ -16,6 +16,8 @@ const DEADLINE_MS = 5_000; // a commit takes 15 ms at worst on a healthy disk
 export class StoredTurns extends TypedEvents {
   /** @type {IDBDatabase | null} */
   #database = null;
+  /** @type {Promise<void> | null} */
+  #connecting = null;
   /** @type {Map<string, Row>} */
   #rows = new Map();
   /** @type {Set<string>} ids of rows that are only in memory */
@@ -28,9 +30,9 @@ export class StoredTurns extends TypedEvents {
   /** Never rejects, and never takes longer than 3 s; a database that opens later is used from then on. */
   static async open() {
     const turns = new StoredTurns();
-    const opened = openDatabase().then((database) => turns.#use(database));
+    const opened = turns.#connect();
     const isOpen = await within(OPEN_DEADLINE_MS, opened).then(() => true, () => false);
-    if (!isOpen) opened.then(() => turns.emit("late", undefined), () => {});
+    if (!isOpen) turns.#connectLate();
     return turns;
   }
 
@@ -88,6 +90,7 @@ export class StoredTurns extends TypedEvents {
 
   /** Looks what other tabs and earlier pages stored, and stores again what the browser threw away. */
   async refresh() {
+    if (!this.#database) return this.#connectLate();
     await this.#store([...this.#homeless].flatMap((id) => this.#rows.get(id) ?? []));
     const before = this.rows;
     const stored = await this.#read().catch(() => null);
@@ -164,6 +167,18 @@ export class StoredTurns extends TypedEvents {
     const { order = -1, partial } = this.#rows.get(row.id) ?? {};
     const isNews = order < row.order || (order === row.order && partial !== row.partial);
     if (isNews && !this.#gone.has(row.id)) this.#rows.set(row.id, row);
+  }
+
+  /** One attempt at a time: one that hangs may still succeed. @returns {Promise<void>} */
+  #connect() {
+    this.#connecting ??= openDatabase()
+      .then((database) => this.#use(database))
+      .finally(() => (this.#connecting = null));
+    return this.#connecting;
+  }
+
+  #connectLate() {
+    this.#connect().then(() => this.emit("late", undefined), () => {}); // then at the next look
   }
 
   /** @param {IDBDatabase} database */

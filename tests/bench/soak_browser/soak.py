@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ LONGEST_REST_S = 0.02  # between two looks into the outbox
 # The disk is asked, not the outbox: on a machine that is busy enough it may not have seen it yet.
 ON_DISK = """() => new Promise((resolve) => {
   const opening = indexedDB.open("voicelive");
+  opening.onupgradeneeded = () => opening.transaction.abort(); // it is not there
+  opening.onerror = () => resolve(-1);
   opening.onsuccess = () => {
     const request = opening.result.transaction("unsent").objectStore("unsent").count();
     request.onsuccess = () => (opening.result.close(), resolve(request.result));
@@ -82,9 +85,7 @@ async def soak(size: Size, seed: int, folder: Path) -> Soaked:
         ended = await asyncio.gather(*(end_often(*plan) for plan in planned))
         waiting = sum([await last_visit(profile) for profile in all_profiles])
         await system.drained(DRAINED_S)
-        seen = sum(
-            (profile.front.seen for profile in all_profiles), start=all_profiles[0].front.seen.__class__()
-        )
+        seen = sum((profile.front.seen for profile in all_profiles), start=Counter[str]())
         waited = sum(profile.waited for profile in all_profiles)
     kept, interrupted = whole(system.remembered(), history)
     verdict = check(history, kept)

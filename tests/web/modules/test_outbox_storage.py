@@ -191,6 +191,30 @@ async def test_what_a_database_that_opens_late_holds_is_sent_then(blank, service
     await services.has_posted(["t1"])
 
 
+async def test_a_database_that_could_not_be_opened_is_tried_again(blank, services):
+    """Such as one that a browser which was killed still holds."""
+    services.closed = True
+    await open_outbox(blank, services)
+    await blank.evaluate("() => { navigator.sendBeacon = () => true }")
+    await add(blank, "t1")
+    await becomes(blank, "t1", "waiting")
+    await blank.reload()
+    services.forget()
+    await blank.evaluate("""() => {
+      const { open } = IDBFactory.prototype;
+      IDBFactory.prototype.open = function (...wish) {
+        IDBFactory.prototype.open = open;
+        const request = { error: new DOMException("", "UnknownError") };
+        queueMicrotask(() => request.onerror());
+        return request;
+      };
+    }""")
+    await open_outbox(blank, services)
+    await services.has_posted(["t1"])
+    await blank.evaluate("until(() => outbox.stats().waiting === 0, 'it to be saved')")
+    assert await stored(blank) == []
+
+
 async def test_a_disk_that_hangs_does_not_hold_up_the_outbox(blank, services):
     await blank.clock.install()
     await open_outbox(blank, services)
