@@ -147,7 +147,7 @@ def test_in_the_page_each_browser_api_has_one_owner(path):
         },
         r"\bRTCPeerConnection\b": {"realtime-call.js"},
         r"getUserMedia": {"microphone.js"},
-        r"\bindexedDB\b": {"transcript-outbox.js"},
+        r"\bindexedDB\b": {"stored-turns.js"},
         r"\binnerHTML\b|\beval\(|insertAdjacentHTML": set(),
     }
     for pattern, allowed in owners.items():

@@ -59,10 +59,14 @@ export class Broker {
     return { ...pass, trace_id: response.headers.get("X-Trace-Id") ?? "" };
   }
 
-  /** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
+  /** A new grant for turns that still wait. @param {string} sessionId @returns {Promise<EnrichmentRoute | null>} null: there is no memory */
   async renewGrant(sessionId) {
-    const pass = await this.requestToken({ agentId: "", sessionId });
-    return pass.session_id === sessionId ? (pass.enrichment?.grant ?? null) : null;
+    try {
+      return (await this.#ask(`${this.#baseUrl}/realtime/grant`, post({ session_id: sessionId }))).enrichment;
+    } catch (error) {
+      if (error instanceof ProblemError && error.status === 404) return null;
+      throw error;
+    }
   }
 
   /** @returns {Promise<Agents>} */

@@ -51,6 +51,7 @@ class Services:
         self.content_types: list[str] = []
         self.preflights = 0
         self.tokens: list[dict[str, Any]] = []
+        self.renewals: list[str] = []  # sessions that a new grant was asked for
         self.token_problem: dict[str, Any] | None = None
         self.token: dict[str, Any] = {}
         self.episode: list[dict[str, Any]] | None = None
@@ -66,6 +67,7 @@ class Services:
             Route("/blank", self.blank),
             Route("/agents", self.agents),
             Route("/realtime/token", self.mint, methods=["POST"]),
+            Route("/realtime/grant", self.renew, methods=["POST"]),
             Route("/memory/enrich", self.enrich, methods=["POST", "OPTIONS"]),
             Route("/memory/episodes/{session_id}", self.read_episode, methods=["GET"]),
             Route("/memory/episodes/{session_id}", self.erase, methods=["DELETE", "OPTIONS"]),
@@ -108,6 +110,12 @@ class Services:
             return JSONResponse(self.token_problem, self.token_problem["status"])
         return JSONResponse(self.call_pass(self.tokens[-1]["agent_id"]) | self.token)
 
+    async def renew(self, request):
+        self.renewals.append((await request.json())["session_id"])
+        if not self.memory:
+            return JSONResponse({"status": 404, "title": "There is no memory here"}, 404)
+        return JSONResponse({"session_id": self.renewals[-1], "enrichment": self.call_pass()["enrichment"]})
+
     def call_pass(self, agent_id="elena"):
         enrichment = {
             "url": f"{self.enrichment}/memory/enrich",
@@ -130,9 +138,10 @@ class Services:
             self.preflights += 1
             return JSONResponse({}, 405)
         self.content_types.append(request.headers["content-type"])
-        self.posts.append(json.loads(await request.body()))
+        post = json.loads(await request.body())
+        self.posts.append(post)
         await asyncio.to_thread(self.gate.wait, 5)
-        answer = self.answers.pop(0) if self.answers else self.accept(self.posts[-1])
+        answer = self.answers.pop(0) if self.answers else self.accept(post)
         answer = JSONResponse({}, 503) if self.closed else answer
         answer.headers["access-control-allow-origin"] = "*"
         return answer
