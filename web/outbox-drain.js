@@ -31,6 +31,7 @@ export class OutboxDrain {
   #draining = null;
   #isAnotherSending = false;
   #timer = 0;
+  #dueAtMs = Infinity;
   /** @type {Set<string>} ids of rows that left by beacon since the page was last seen */
   #beaconed = new Set();
 
@@ -71,19 +72,23 @@ export class OutboxDrain {
   /** @param {{isPatient?: boolean}} [options]  patient: waits until no other tab is sending */
   async drain(options) {
     clearTimeout(this.#timer);
+    this.#dueAtMs = Infinity;
     if (this.#sender.pause.leftMs > 0) return;
     this.#isAnotherSending = false;
     const isAlone = await this.#tabs.alone((askedAtMs) => this.#sendAll(askedAtMs), options);
     this.#isAnotherSending ||= !isAlone;
   }
 
-  /** The next drain, if something waits. */
+  /** The next drain, if something waits; one that is due sooner stays. */
   schedule() {
-    clearTimeout(this.#timer);
     const pauses = this.#waiting().map(({ session_id }) => this.#sender.pauseMs(session_id) || DRAIN_EVERY_MS);
     if (pauses.length === 0 || this.#draining) return;
     const soonest = Math.max(this.#sender.pause.leftMs, Math.min(DRAIN_EVERY_MS, ...pauses));
-    this.#timer = setTimeout(() => void this.flush(), this.#isAnotherSending ? AFTER_ANOTHER_TAB_MS : soonest);
+    const delayMs = this.#isAnotherSending ? AFTER_ANOTHER_TAB_MS : soonest;
+    if (Date.now() + delayMs >= this.#dueAtMs) return;
+    clearTimeout(this.#timer);
+    this.#dueAtMs = Date.now() + delayMs;
+    this.#timer = setTimeout(() => void this.flush(), delayMs);
   }
 
   /** The page may be about to go: what waits leaves once more, the oldest first. It stays stored, for nobody hears the answer. */

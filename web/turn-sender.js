@@ -98,7 +98,7 @@ export class TurnSender extends TypedEvents {
   async #heed(rows, answer) {
     if (answer.kind === "wait") {
       this.pause.failed(answer.afterMs);
-      this.tell(rows, "waiting");
+      this.tell(this.#turns.waiting(this.#grants.person), "waiting"); // also those that were to leave behind these
       return false;
     }
     this.pause.succeeded();

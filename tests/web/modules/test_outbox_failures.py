@@ -31,6 +31,32 @@ async def test_after_a_503_the_turns_are_sent_again_by_themselves(blank, service
     assert services.turn_ids() == [["t1"], ["t1"]]
 
 
+async def test_a_turn_that_comes_when_the_next_try_is_due_does_not_put_it_off(blank, services):
+    services.answers = [refusal(503)]
+    await blank.clock.install()
+    await open_outbox(blank, services)
+    await add(blank, "t1")
+    await becomes(blank, "t1", "waiting")
+    now = await blank.evaluate("Date.now()")
+    await blank.clock.set_system_time(now + 1_100)  # the timer is late, as on a busy machine
+    await add(blank, "t2")
+    await blank.clock.fast_forward(2_000)
+    await becomes(blank, "t2", "saved")
+    assert services.turn_ids() == [["t1"], ["t1", "t2"]]
+
+
+async def test_a_turn_that_was_to_leave_behind_one_that_failed_is_told_to_wait_too(blank, services):
+    services.closed = True
+    await open_outbox(blank, services)
+    services.gate.clear()
+    await add(blank, "t1")
+    await services.has_posted(["t1"])
+    await add(blank, "t2")
+    services.gate.set()
+    await blank.evaluate("until(() => saved.t1 === 'waiting', 'the first to fail')")
+    assert await blank.evaluate("saved.t2") == "waiting"
+
+
 @pytest.mark.parametrize("status", [429, 503])
 async def test_enrichment_is_given_the_time_it_asks_for(blank, services, status):
     expose = {"access-control-expose-headers": "Retry-After"}
