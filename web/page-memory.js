@@ -4,8 +4,7 @@ import { find, show, write } from "./page-elements.js";
 /** @typedef {import("./memory-words.js").MemoryState} MemoryState */
 /** @typedef {import("./page-transcript.js").TranscriptLog} TranscriptLog */
 /** @typedef {import("./voice-session.js").VoiceSession} VoiceSession */
-/** @typedef {{waiting: number}} Stats */
-/** @typedef {EventTarget & {stats(): Stats | Promise<Stats>}} Outbox  tells `unsent` (how many turns wait) and whether it is `full` */
+/** @typedef {import("./transcript-outbox.js").TranscriptOutbox} Outbox */
 
 /** Memory's own state in the page's header, apart from the voice. */
 export class MemoryMark {
@@ -26,12 +25,12 @@ export class MemoryMark {
       this.#facts = facts;
       this.show();
     });
-    outbox.addEventListener("full", (event) => {
-      this.#isFull = /** @type {CustomEvent<boolean>} */ (event).detail;
+    outbox.on("full", (isFull) => {
+      this.#isFull = isFull;
       this.show();
     });
-    outbox.addEventListener("unsent", (event) => this.#showUnsent(/** @type {CustomEvent<number>} */ (event).detail));
-    void Promise.resolve(outbox.stats()).then(({ waiting }) => this.#showUnsent(waiting));
+    outbox.on("unsent", (count) => this.#showUnsent(count));
+    this.#showUnsent(outbox.stats().waiting);
   }
 
   /** How many turns are still in this browser, of whichever conversation. */

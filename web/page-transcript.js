@@ -2,6 +2,7 @@ import { SAVED_WORDS } from "./memory-words.js";
 import { all, find, make, show, write } from "./page-elements.js";
 
 /** @typedef {import("./broker.js").PastTurn} PastTurn */
+/** @typedef {import("./transcript-assembler.js").Turn} Turn */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /** @typedef {import("./voice-session.js").SpokenLine} SpokenLine */
 /** @typedef {import("./page-scroll.js").LatestInSight} LatestInSight */
@@ -49,12 +50,14 @@ export class TranscriptLog {
     });
   }
 
-  /** @param {PastTurn[]} turns */
-  showEarlier(turns) {
-    this.#past = turns.map(pastLine);
-    for (const { turnId } of this.#past) this.#saved.set(turnId, "saved");
+  /** @param {PastTurn[]} kept  in memory @param {Turn[]} [waiting]  still in this browser, said after those */
+  showEarlier(kept, waiting = []) {
+    const known = new Set(kept.map(({ turn_id }) => turn_id));
+    const unknown = waiting.filter(({ turn_id }) => !known.has(turn_id));
+    this.#past = [...kept.map(keptLine), ...unknown.map(waitingLine)];
+    for (const { turnId } of this.#past) this.#saved.set(turnId, known.has(turnId) ? "saved" : "waiting");
     find("#earlier ol").replaceChildren(...this.#past.map((line) => this.#entry(line)));
-    show("#earlier", turns.length > 0);
+    show("#earlier", this.#past.length > 0);
     this.#latest.toEnd();
   }
 
@@ -66,7 +69,7 @@ export class TranscriptLog {
   /** @param {string} turnId @param {Saved} saved */
   showSaved(turnId, saved) {
     this.#saved.set(turnId, saved);
-    for (const entry of all("#transcript li, #partial li")) {
+    for (const entry of all("#earlier li, #transcript li, #partial li")) {
       if (entry.dataset.turnId === turnId) this.#mark(entry, saved);
     }
   }
@@ -112,6 +115,11 @@ export class TranscriptLog {
 }
 
 /** @param {PastTurn} turn @returns {SpokenLine} */
-function pastLine({ turn_id: turnId, role: speaker, content: text, agent_id: agentId = "", interrupted }) {
+function keptLine({ turn_id: turnId, role: speaker, content: text, agent_id: agentId = "", interrupted }) {
+  return { turnId, speaker, text, agentId, state: interrupted ? "interrupted" : "final" };
+}
+
+/** @param {Turn} turn @returns {SpokenLine} */
+function waitingLine({ turn_id: turnId, speaker, text, agent_id: agentId = "", interrupted }) {
   return { turnId, speaker, text, agentId, state: interrupted ? "interrupted" : "final" };
 }

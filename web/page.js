@@ -32,6 +32,7 @@ export class Page {
   #presentId = "";
   #session;
   #broker;
+  #outbox;
   #voice;
   #level;
   #memory;
@@ -47,6 +48,7 @@ export class Page {
   constructor(makeSession, broker, outbox) {
     const session = (this.#session = makeSession(this.speaker));
     this.#broker = broker;
+    this.#outbox = outbox;
     /** @param {string} agentId */
     const nameOf = (agentId) => this.#agents.agent(agentId).name;
     this.#voice = new VoicePanel(session);
@@ -189,7 +191,7 @@ export class Page {
     // Memory out of reach must not look like a broken call: the page goes on without what was said earlier.
     const turns = await this.#broker.readEpisode(episodesUrl, sessionId).catch(() => null);
     if (turns === null) this.#memory.wasOutOfReach();
-    this.#log.showEarlier(turns ?? []);
+    this.#log.showEarlier(turns ?? [], await this.#outbox.waitingTurns(sessionId));
     this.#memory.show();
   }
 }

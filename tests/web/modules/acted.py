@@ -102,8 +102,11 @@ class ActedSession extends TypedEvents {
 }
 
 class ActedOutbox extends TypedEvents {
-  async stats() {
+  stats() {
     return { waiting: 0 };
+  }
+  async waitingTurns() {
+    return [];
   }
 }
 
