@@ -49,7 +49,8 @@ async def test_a_turn_that_could_not_be_sent_goes_out_after_a_reload(open_page, 
 
 
 async def test_words_that_are_transcribed_late_still_stand_before_their_answer(open_page, broker_for):
-    url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-late-user-transcript", **QUIET)
+    late = {"AZURE_VOICELIVE_MODEL": "gpt-realtime-late-user-transcript"}
+    url = await broker_for(WEBRTC_FILTER="false", **late, **QUIET)  # and everything that Azure says
     person = await open_page(url, microphone="train")
     await person.start()
     await person.sees_turns(2)

@@ -12,9 +12,8 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.responses import HTMLResponse, JSONResponse
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
 from tests.waiting import until
 
@@ -31,6 +30,9 @@ AGENTS = [
     {"id": "marcus", "name": "Marcus", "role": "Project manager", "voice": "cedar"},
     {"id": "sage", "name": "Sage", "role": "Storyteller", "voice": "sage"},
 ]
+
+
+KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
 class Services:
@@ -73,7 +75,7 @@ class Services:
             Route("/memory/episodes/{session_id}", self.erase, methods=["DELETE", "OPTIONS"]),
             Route("/memory/context", self.context),
             Route("/memory/users/me", self.erase, methods=["DELETE", "OPTIONS"]),
-            Mount("/", StaticFiles(directory=self.folder, html=True)),
+            Route("/{path:path}", self.file),
         ]
         app = Starlette(routes=routes)
 
@@ -90,6 +92,13 @@ class Services:
             await app(scope, receive, with_headers)
 
         return strict
+
+    async def file(self, request):
+        """Read at once, without a thread: a page has fifty of them, and a test opens it."""
+        path = self.folder / (request.path_params["path"] or "index.html")
+        if not path.is_file():
+            return HTMLResponse("", 404)
+        return Response(path.read_bytes(), media_type=KINDS[path.suffix])
 
     async def blank(self, request):
         return HTMLResponse("<!doctype html><link rel=icon href='data:,'><audio id=speaker></audio>")
