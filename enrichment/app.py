@@ -15,12 +15,13 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.edge.callers import Callers, callers_for
+from broker.edge.jwks import KeysUnavailable
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
-from enrichment.grant_keys import Grants, KeysUnavailable
+from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
 from enrichment.reading import Reading, UnknownEpisode
