@@ -59,7 +59,7 @@ TOKEN_REQUEST = TypeAdapter(TokenRequest)
 
 
 async def mint_token(request: Request[State]) -> Response:
-    caller = request.state["callers"].identify(request)
+    caller = await request.state["callers"].identify(request)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
@@ -124,7 +124,7 @@ async def ready(request: Request[State]) -> Response:
 
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
-    caller = request.state["callers"].identify(request)
+    caller = await request.state["callers"].identify(request)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]
