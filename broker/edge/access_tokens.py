@@ -36,6 +36,7 @@ BRING_THEIR_OWN_KEY = frozenset({"jku", "jwk", "x5u", "x5c", "crit"})
 REQUIRED = ["iss", "aud", "exp", "nbf", "iat", "tid", "oid", "ver"]
 CLIENT = MappingProxyType({"1.0": "appid", "2.0": "azp"})  # an ID token has neither, and may have roles too
 CLOCK_LEEWAY_S = 60
+LATEST = 2**53  # what JSON numbers are exact to, in seconds
 LONGEST_TOKEN = 16 * 1024
 PROVED_S = 60.0
 MOST_PROVED = 10_000
@@ -198,7 +199,7 @@ def _role_of(given: Sequence[object]) -> str | None:
 def _check_kinds(claims: Mapping[str, Any], issuer: Issuer) -> None:
     ids = [claims["tid"], claims["oid"], claims.get(CLIENT[issuer.version])]
     is_whole = (
-        all(type(claims[name]) is int for name in ("exp", "nbf", "iat"))
+        all(type(claims[name]) is int and 0 < claims[name] < LATEST for name in ("exp", "nbf", "iat"))
         and all(isinstance(name, str) and GUID.fullmatch(name.lower()) for name in ids)
         and isinstance(claims["aud"], str)
         and claims["tid"].lower() == issuer.tenant

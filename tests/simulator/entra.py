@@ -9,6 +9,7 @@ key sets as https://learn.microsoft.com/entra/identity-platform/access-tokens (b
 from __future__ import annotations
 
 import argparse
+import asyncio
 import base64
 import hashlib
 import json
@@ -67,7 +68,7 @@ class Entra:
     """One tenant. ``now`` gives Unix seconds. ``keys`` are the published ones, the last one signs.
 
     ``is_down`` is an outage of the key sets alone: who has a token keeps it. ``fetched_at`` tells at which
-    time of ``now`` each key set was asked for, also in an outage.
+    time of ``now`` each key set was asked for, also in an outage; a fetch in this process takes ``takes_s``.
     """
 
     def __init__(self, now: Callable[[], float] = time.time, *, tenant: str = TENANT) -> None:
@@ -75,6 +76,7 @@ class Entra:
         self.tenant = tenant
         self.keys = [key_pair(0)]
         self.is_down = False
+        self.takes_s = 0.0
         self.fetched_at: list[float] = []
 
     def roll_over(self) -> None:
@@ -141,6 +143,7 @@ class Entra:
     async def fetch(self, url: str) -> bytes:
         """What a service's own client would bring from this tenant's address."""
         self.fetched_at.append(self._now())
+        await asyncio.sleep(self.takes_s)
         if self.is_down or f"/{self.tenant}/" not in url:
             raise NotFetched
         return json.dumps(self.key_set()).encode()
