@@ -115,8 +115,10 @@ class KeySet(Generic[Key]):
         """
         failures = 0
         while True:
-            async with self._fetching:
-                failures = 0 if await self._is_fetched() else failures + 1
+            before = self.answered
+            async with self._fetching:  # somebody's token may have had them fetched meanwhile
+                is_fresh = self.answered > before or await self._is_fetched()
+            failures = 0 if is_fresh else failures + 1
             await asyncio.sleep(min(LONGEST_RETRY_S, 2 ** (failures - 1)) if failures else REFRESH_S)
 
     def _remember(self, kid: str) -> None:

@@ -135,7 +135,8 @@ class Entra:
         """Signed by the newest key, or by ``key``; ``header`` adds to the header, and None takes away."""
         signing = key or self.keys[-1]
         usual = {"typ": "JWT", "kid": key_id(signing)}
-        return jwt.encode(claims, signing, "RS256", headers=usual | header)
+        signs = jwt.PyJWS()  # it signs also what `jwt.encode` would not
+        return signs.encode(json.dumps(claims).encode(), signing, "RS256", headers=usual | header)
 
     def key_set(self) -> dict[str, Any]:
         return {"keys": [as_jwk(key) for key in self.keys]}
