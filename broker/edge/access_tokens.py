@@ -27,6 +27,7 @@ from starlette.requests import Request
 
 from broker.edge.callers import DEVELOPMENT_PREFIX, Caller, bearer
 from broker.edge.compact import unproved_claims, unproved_header
+from broker.edge.ids import GUID
 from broker.edge.jwks import KeySet, KeysUnavailable, NoSuchKey
 from broker.edge.problems import NotAllowed, NotSignedIn, RolesNotInToken, SignInUnverifiable
 
@@ -57,7 +58,6 @@ ROLES = MappingProxyType(
         "Viewer": "viewer",
     }
 )
-GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _check_kinds(claims: Mapping[str, Any], issuer: Issuer) -> None:
     ids = [claims["tid"], claims["oid"], claims.get(CLIENT[issuer.version])]
     is_whole = (
         all(type(claims[name]) is int and 0 < claims[name] < LATEST for name in ("exp", "nbf", "iat"))
-        and all(isinstance(name, str) and GUID.fullmatch(name.lower()) for name in ids)
+        and all(isinstance(name, str) and re.fullmatch(GUID, name.lower()) for name in ids)
         and isinstance(claims["aud"], str)
         and claims["tid"].lower() == issuer.tenant
         and claims["ver"] == issuer.version

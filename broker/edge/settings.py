@@ -12,9 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from broker.edge.entra import AUTHORITY, SCOPE, Registration
+from broker.edge.ids import GUID
 
 EVERY_TENANT = frozenset({"common", "organizations", "consumers"})
-GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-import uvicorn
 from hypothesis import given
+from hypothesis import settings as trying
 from hypothesis import strategies as some
 from starlette.requests import Request
 
-from broker.edge.access_tokens import LATEST, MOST_PROVED, Caller
-from broker.edge.callers import Callers, DevelopmentTokens, Everyone
+from broker.edge.access_tokens import LATEST, MOST_PROVED
+from broker.edge.callers import Caller, Callers, DevelopmentTokens, Everyone
 from broker.edge.entra import Entra as SignIn
 from broker.edge.entra import Registration
 from broker.edge.problems import NotAllowed, NotSignedIn, RolesNotInToken, SignInUnverifiable
@@ -25,9 +23,9 @@ from tests.broker.over_http import broker_app, problem
 from tests.clocks import Clock
 from tests.enrichment.build import settings as enrichment_settings
 from tests.enrichment.service import as_bearer
-from tests.local.processes import free_port
 from tests.running import running
 from tests.simulator.entra import ADDRESS, ALICE, CLIENT_ID, TENANT, Entra, create_app
+from tests.simulator.listening import listening
 
 REFUSED = (NotSignedIn, NotAllowed, RolesNotInToken, SignInUnverifiable)
 
@@ -159,6 +157,7 @@ def decoded(compact):
         return None
 
 
+@trying(deadline=None)  # RSA on a busy machine
 @given(place=some.integers(0, len(TOKEN) - 1), letter=some.characters(max_codepoint=0xFF))
 async def test_no_changed_letter_survives(place, letter):
     changed = TOKEN[:place] + letter + TOKEN[place + 1 :]
@@ -167,6 +166,7 @@ async def test_no_changed_letter_survives(place, letter):
             await SYSTEM.read(changed)
 
 
+@trying(deadline=None)  # RSA on a busy machine
 @given(compact=some.text(max_size=60) | some.from_regex(r"[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*"))
 async def test_text_is_no_token_and_no_bug(compact):
     with pytest.raises(REFUSED):
@@ -195,6 +195,7 @@ CLAIMS = [
 ]
 
 
+@trying(deadline=None)  # RSA on a busy machine
 @given(claims=some.dictionaries(some.sampled_from(CLAIMS), JSON, min_size=1, max_size=3))
 async def test_whatever_entra_may_sign_is_somebody_or_refused_and_never_a_bug(claims):
     try:
@@ -206,6 +207,7 @@ async def test_whatever_entra_may_sign_is_somebody_or_refused_and_never_a_bug(cl
     assert all(0 < said[name] < LATEST for name in ("exp", "nbf", "iat"))
 
 
+@trying(deadline=None)  # RSA on a busy machine
 @given(header=some.dictionaries(some.sampled_from(["typ", "alg", "kid", "jku", "crit", "b64", "x"]), JSON))
 async def test_whatever_a_header_says_is_refused_or_good_and_never_a_bug(header):
     head = {"typ": "JWT", "alg": "RS256", "kid": "k"} | header
@@ -242,35 +244,47 @@ def test_only_where_nothing_is_proved_everybody_is_let_in(system):
     assert not Callers([system.tokens, DevelopmentTokens()]).let_anyone_in
 
 
-@asynccontextmanager
-async def tenant_on_a_port():
-    """The simulator over a socket, and the settings of a service that believes it."""
-    entra, port = Entra(), free_port()
-    here = f"http://127.0.0.1:{port}"
-    app = create_app(entra, roles=["engram.analyst"], here=here)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
-    serving = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    sign_in = {"auth_required": True, "entra_tenants": [TENANT], "entra_audiences": [CLIENT_ID, ADDRESS]}
-    try:
-        yield entra, sign_in | {"entra_authority": here}
-    finally:
-        server.should_exit = True
-        await serving
+SIGN_IN = {"auth_required": True, "entra_tenants": [TENANT], "entra_audiences": [CLIENT_ID, ADDRESS]}
 
 
 async def test_over_real_sockets_a_service_principal_signs_in_to_both_services(tmp_path):
-    async with tenant_on_a_port() as (entra, sign_in):
+    entra = Entra()
+    async with (
+        listening(create_app(entra, roles=["engram.analyst"])) as authority,
+        httpx.AsyncClient() as http,
+    ):
+        known = f"{authority}/{TENANT}/v2.0/.well-known/openid-configuration"
         form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": "simulated"}
-        authority = f"{sign_in['entra_authority']}/{TENANT}"
-        async with httpx.AsyncClient() as http:
-            configuration = (await http.get(f"{authority}/v2.0/.well-known/openid-configuration")).json()
-            granted = (await http.post(configuration["token_endpoint"], data=form)).json()
-        bears = as_bearer(granted["access_token"])
+        endpoint = (await http.get(known)).json()["token_endpoint"]
+        bears = as_bearer((await http.post(endpoint, data=form)).json()["access_token"])
+        sign_in = SIGN_IN | {"entra_authority": authority}
         async with running(broker_app(settings(**sign_in))) as broker:
             analyst = await broker.get("/realtime/strategies", headers=bears)
             problem(analyst, 403, "not-allowed")
         async with running(create_enrichment(enrichment_settings(tmp_path, **sign_in))) as enrichment:
             assert (await enrichment.get("/memory/episodes", headers=bears)).status_code == 200
     assert len(entra.fetched_at) == 4  # each service both versions' keys, once
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status_code": 503},
+        {"status_code": 302, "headers": {"Location": "https://evil.example/keys"}},
+        {"text": '{"keys": [' + " " * 70_000 + "]}"},
+        {"html": "<h1>Sign in</h1>"},
+        {"json": {"keys": []}},
+    ],
+    ids=["away", "redirected", "too-long", "a-page", "empty"],
+)
+async def test_what_is_no_key_set_tells_callers_to_wait_in_both_services(tmp_path, respx_mock, answer):
+    elsewhere = respx_mock.route(host="evil.example").respond(200, json=Entra().key_set())
+    respx_mock.route(host="login.microsoftonline.com").respond(**answer)
+    bears = as_bearer(Entra().token())
+    async with running(broker_app(settings(**SIGN_IN))) as broker:
+        told = await broker.post("/realtime/token", headers=bears)
+        assert problem(told, 503, "sign-in-unverifiable")["retryable"] is True
+    async with running(create_enrichment(enrichment_settings(tmp_path, **SIGN_IN))) as enrichment:
+        told = await enrichment.get("/memory/episodes", headers=bears)
+        problem(told, 503, "sign-in-unverifiable")
+    assert elsewhere.call_count == 0

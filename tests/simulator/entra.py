@@ -150,15 +150,15 @@ class Entra:
         return json.dumps(self.key_set()).encode()
 
 
-def create_app(entra: Entra, *, roles: list[str], here: str) -> Starlette:
+def create_app(entra: Entra, *, roles: list[str]) -> Starlette:
     """The tenant over HTTP: key sets, OpenID configuration, and tokens for service principals."""
 
     async def key_set(_request: Request) -> Response:
         entra.fetched_at.append(time.time())
         return Response(status_code=503) if entra.is_down else JSONResponse(entra.key_set())
 
-    async def configuration(_request: Request) -> Response:
-        tenant = f"{here}/{entra.tenant}"
+    async def configuration(request: Request) -> Response:
+        tenant = f"{request.base_url}{entra.tenant}"
         return JSONResponse(
             {
                 "issuer": V2.format(tenant=entra.tenant),
@@ -195,7 +195,7 @@ def main() -> None:
     here, entra = f"http://127.0.0.1:{args.port}", Entra()
     print(f"Simulated Entra ID: ENTRA_AUTHORITY={here} ENTRA_TENANTS='[\"{TENANT}\"]'")
     print(f"ENTRA_AUDIENCES='[\"{CLIENT_ID}\"]'; a token for an hour:\n{entra.token()}", flush=True)
-    app = create_app(entra, roles=args.role or ["engram.user"], here=here)
+    app = create_app(entra, roles=args.role or ["engram.user"])
     uvicorn.run(app, host="127.0.0.1", port=args.port, log_level="warning")
 
 
