@@ -2,9 +2,10 @@
 
 A token that names an unknown key may be made up, or signed with a key of a moment ago. Only a fetch begun
 after the key id was first seen tells which; until there is one its bearer has to wait, and is not refused.
+Nor is anybody after a fetch that was in vain: what it would have brought is not known.
 
-unknown -> known: a fetch brought it; unknown -> refused: a fetch begun since did not; known -> unknown: a
-later fetch brought the others without it, or for ``stale_s`` none brought any.
+unknown -> known: a fetch brought it; unknown -> refused: the last fetch, begun since, did not; known ->
+unknown: a later fetch brought the others without it, or for ``stale_s`` none brought any.
 
 Source: https://www.rfc-editor.org/rfc/rfc7517 (checked 2026-11-20).
 """
@@ -104,7 +105,7 @@ class KeySet(Generic[Key]):
         if kid in current:
             self._seen.pop(kid, None)  # should it become too old, it is not what an earlier fetch refused
             return current[kid]
-        if current and self.answered > self._seen.get(kid, self._begun):
+        if self._begun == self.answered > self._seen.get(kid, self._begun):
             raise NoSuchKey
         raise KeysUnavailable(self._quiet_until - self._monotonic())
 

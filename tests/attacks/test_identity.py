@@ -17,6 +17,8 @@ from pathlib import Path
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as some
@@ -108,12 +110,13 @@ def signed_with_the_public_key(entra, encoding, form):
     return f"{signing}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
-def without_signature(entra, algorithm):
-    header = {"typ": "JWT", "alg": algorithm, "kid": key_id(entra.keys[-1])}
+def without_signature(entra, algorithm, kid=None):
+    header = {"typ": "JWT", "alg": algorithm, "kid": kid or key_id(entra.keys[-1])}
     return f"{part(header)}.{part(entra.claims())}."
 
 
 async def test_attack_02_algorithms_that_prove_nothing(broker, entra, respx_mock):
+    assert (await broker.get("/realtime/strategies", headers=as_bearer(entra.token()))).status_code == 403
     forged = [
         *(without_signature(entra, name) for name in ("none", "None", "NONE", "nOnE", "", "RS256")),
         signed_with_the_public_key(entra, Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
@@ -124,8 +127,10 @@ async def test_attack_02_algorithms_that_prove_nothing(broker, entra, respx_mock
         jwt.encode(entra.claims(), entra.keys[-1], "PS256", headers={"kid": key_id(entra.keys[-1])}),
         entra.sign(entra.claims(), STRANGER, kid=key_id(entra.keys[-1])),
     ]
-    for token in forged:
+    before = len(entra.fetched_at)
+    for token in [*forged, without_signature(entra, "none", kid="of nobody")]:
         problem(await mint(broker, token), 401, "not-signed-in")
+    assert len(entra.fetched_at) == before
     assert minted_nothing(respx_mock)
 
 
@@ -455,6 +460,20 @@ async def test_attack_12_a_grant_is_no_access_token(broker, enrichment, entra):
         ):
             response = await ask(enrichment, method, path, as_bearer(credential))
             problem(response, 401, "not-signed-in")
+
+
+@pytest.mark.parametrize("kind", ["enrich+jwt", "JWE", "dpop+jwt", "id_token", "", 7, None])
+async def test_attack_12_what_calls_itself_something_else_is_no_access_token(broker, entra, kind):
+    """Also when Entra's own key signed it, which signs more than access tokens."""
+    problem(await mint(broker, with_type(entra, kind)), 401, "not-signed-in")
+    assert (await mint(broker, with_type(entra, "at+jwt"))).status_code == 200
+
+
+def with_type(entra, kind):
+    """By hand: PyJWT insists on a text."""
+    signing = f"{part({'typ': kind, 'alg': 'RS256', 'kid': key_id(entra.keys[-1])})}.{part(entra.claims())}"
+    signature = entra.keys[-1].sign(signing.encode(), PKCS1v15(), SHA256())
+    return f"{signing}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
 
 
 async def test_attack_12_a_grant_is_for_its_session_and_person_and_environment(enrichment, entra):

@@ -266,19 +266,22 @@ async def test_over_real_sockets_a_service_principal_signs_in_to_both_services(t
     assert len(entra.fetched_at) == 4  # each service both versions' keys, once
 
 
+KEY_SET = Entra().key_set()
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        {"status_code": 503},
-        {"status_code": 302, "headers": {"Location": "https://evil.example/keys"}},
-        {"text": '{"keys": [' + " " * 70_000 + "]}"},
+        {"status_code": 503, "json": KEY_SET},
+        {"status_code": 302, "json": KEY_SET, "headers": {"Location": "https://evil.example/keys"}},
+        {"text": json.dumps(KEY_SET) + " " * 70_000},
         {"html": "<h1>Sign in</h1>"},
         {"json": {"keys": []}},
     ],
     ids=["away", "redirected", "too-long", "a-page", "empty"],
 )
 async def test_what_is_no_key_set_tells_callers_to_wait_in_both_services(tmp_path, respx_mock, answer):
-    elsewhere = respx_mock.route(host="evil.example").respond(200, json=Entra().key_set())
+    elsewhere = respx_mock.route(host="evil.example").respond(200, json=KEY_SET)
     respx_mock.route(host="login.microsoftonline.com").respond(**answer)
     bears = as_bearer(Entra().token())
     async with running(broker_app(settings(**SIGN_IN))) as broker:

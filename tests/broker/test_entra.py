@@ -9,6 +9,7 @@ from collections import Counter
 from itertools import pairwise
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from broker.edge.entra import AUTHORITY, Registration, keys_of
 from broker.edge.entra import Entra as SignIn
@@ -18,6 +19,7 @@ from tests.virtual_time import run_virtual
 
 BEGIN = 1_795_000_000
 STRANGER = key_pair(99)
+SMALL = generate_private_key(public_exponent=65537, key_size=1024)
 
 
 def now():
@@ -176,6 +178,37 @@ def test_keys_count_for_a_day_without_an_answer_and_then_nobody_is_refused_but_t
     assert run_virtual(main()).got == {"let in": 2, SignInUnverifiable: 1}
 
 
+def test_who_comes_while_keys_are_being_fetched_waits_for_them_and_fetches_none():
+    async def main():
+        system = System()
+        keeping = asyncio.create_task(system.sign_in.keep_fresh())
+        await asyncio.sleep(0.1)
+        await system.crowd()
+        keeping.cancel()
+        return system
+
+    system = run_virtual(main())
+    assert system.got == {"let in": 50}
+    assert len(system.entra.fetched_at) == 1
+
+
+def test_a_key_that_was_refused_before_it_was_published_is_not_refused_while_nobody_can_tell():
+    async def main():
+        system = System()
+        early = system.entra.sign(system.entra.claims(), STRANGER)
+        await system.ask(early)
+        system.entra.is_down = True
+        await asyncio.sleep(60)
+        await system.ask(early)
+        system.entra.is_down = False
+        system.entra.keys.append(STRANGER)
+        await asyncio.sleep(60)
+        await system.ask(early)
+        return system
+
+    assert run_virtual(main()).got == {NotSignedIn: 1, SignInUnverifiable: 1, "let in": 1}
+
+
 def test_a_service_that_starts_in_an_outage_asks_soon_and_then_every_minute():
     async def main():
         system = System()
@@ -213,7 +246,7 @@ def test_a_key_set_that_never_comes_is_waited_for_no_longer_than_two_seconds():
 
 GOOD = as_jwk(key_pair(0))
 BAD_KEYS = {
-    "small": {"n": "AQAB"},
+    "small": as_jwk(SMALL),
     "for encryption": {"use": "enc"},
     "of another kind": {"kty": "EC"},
     "of another tenant": {"issuer": f"{AUTHORITY}/00000000-0000-4000-8000-000000000000/v2.0"},
