@@ -38,6 +38,7 @@ STRANGER = key_pair(99)
 ELSEWHERE = "0eed0000-0000-4000-8000-0000000000e1"
 ASK_BROKER = [
     ("POST", "/realtime/token"),
+    ("POST", "/realtime/grant"),
     ("GET", "/realtime/strategies"),
     ("POST", "/api/v1/voice/realtime/token"),
 ]
@@ -417,7 +418,9 @@ OVERAGE = {
     ids=str,
 )
 async def test_attack_11_who_has_no_role_that_may_call_gets_no_token(broker, entra, respx_mock, claims, name):
-    problem(await mint(broker, entra.token(**claims)), 403, name)
+    bears = as_bearer(entra.token(**claims))
+    problem(await broker.post("/realtime/token", headers=bears), 403, name)
+    problem(await broker.post("/realtime/grant", headers=bears, json={"session_id": "s-1"}), 403, name)
     assert minted_nothing(respx_mock)
     assert not [url for url in asked(respx_mock) if "graph" in url]
 
