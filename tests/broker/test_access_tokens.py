@@ -18,7 +18,7 @@ from broker.edge.entra import Entra as SignIn
 from broker.edge.entra import Registration
 from broker.edge.problems import NotAllowed, NotSignedIn, RolesNotInToken, SignInUnverifiable
 from enrichment.app import create_app as create_enrichment
-from tests.broker.build import settings
+from tests.broker.build import SIGN_IN, settings
 from tests.broker.over_http import broker_app, problem
 from tests.clocks import Clock
 from tests.enrichment.build import settings as enrichment_settings
@@ -242,9 +242,6 @@ async def test_who_sends_nothing_is_told_what_to_send(system):
 def test_only_where_nothing_is_proved_everybody_is_let_in(system):
     assert Callers([Everyone([])]).let_anyone_in
     assert not Callers([system.tokens, DevelopmentTokens()]).let_anyone_in
-
-
-SIGN_IN = {"auth_required": True, "entra_tenants": [TENANT], "entra_audiences": [CLIENT_ID, ADDRESS]}
 
 
 async def test_over_real_sockets_a_service_principal_signs_in_to_both_services(tmp_path):
