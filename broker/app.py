@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 
 from broker.agents import load_agents
 from broker.edge.background import background
-from broker.edge.callers import callers_for
+from broker.edge.callers import Callers, callers_for
+from broker.edge.entra import Entra
 from broker.edge.grants import GrantSigner, load_signing_key
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
@@ -33,6 +34,7 @@ from broker.upstream import Upstream, http_session
 from broker.wiring import (
     domains_of,
     endpoints_of,
+    entra_of,
     identity_of,
     nobody_s_session,
     transcription_of,
@@ -64,17 +66,20 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
         async with (
             http_session() as azure,
             http_session() as enrichment,
+            http_session() as sign_in,
             identity_of(settings) as identity,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
+            entra = entra_of(settings, Upstream(sign_in, connect_s=CONNECT_S, answer_s=ANSWER_S), now)
             work = background(
+                sign_in=entra.keep_fresh() if entra else None,
                 identity=identity.keep_fresh() if identity else None,
                 canary=canary.run() if canary and probing else None,
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                yield _state(settings, chain, canary, read, now)
+                yield _state(settings, _callers(settings, entra), chain, canary, read, now)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
@@ -91,6 +96,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
 
 def _state(
     settings: Settings,
+    callers: Callers,
     chain: MintChain | None,
     canary: Canary | None,
     enrichment: Upstream,
@@ -114,11 +120,7 @@ def _state(
             ice_servers=[server.for_browser() for server in settings.ice_servers],
             now=now,
         ),
-        "callers": callers_for(
-            auth_required=settings.auth_required,
-            development_tokens=settings.auth_dev_tokens,
-            origins=settings.cors_origins,
-        ),
+        "callers": callers,
         "agents": agents,
         "signer": signer,
         "live": live,
@@ -128,6 +130,15 @@ def _state(
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
     }
+
+
+def _callers(settings: Settings, entra: Entra | None) -> Callers:
+    return callers_for(
+        auth_required=settings.auth_required,
+        development_tokens=settings.auth_dev_tokens,
+        origins=settings.cors_origins,
+        access_tokens=entra.tokens if entra else None,
+    )
 
 
 def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> MintChain | None:

@@ -69,7 +69,7 @@ GRANT_REQUEST = TypeAdapter(GrantRequest)
 
 
 async def mint_token(request: Request[State]) -> Response:
-    caller = _one_who_may_call(request)
+    caller = await _one_who_may_call(request)
     body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
     asked = parse(TOKEN_REQUEST, body) if body else TokenRequest()
     answer = await request.state["opening"].open(caller, _agent(request, asked.agent_id), asked.session_id)
@@ -77,14 +77,14 @@ async def mint_token(request: Request[State]) -> Response:
 
 
 async def renew_grant(request: Request[State]) -> Response:
-    caller = _one_who_may_call(request)
+    caller = await _one_who_may_call(request)
     asked = parse(GRANT_REQUEST, await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON))
     answer = request.state["opening"].grant(caller, _agent(request, asked.agent_id), asked.session_id)
     return JSONResponse(answer, headers=NO_STORE)
 
 
-def _one_who_may_call(request: Request[State]) -> Caller:
-    caller = request.state["callers"].identify(request)
+async def _one_who_may_call(request: Request[State]) -> Caller:
+    caller = await request.state["callers"].identify(request)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     return caller
@@ -150,7 +150,7 @@ async def ready(request: Request[State]) -> Response:
 
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
-    caller = request.state["callers"].identify(request)
+    caller = await request.state["callers"].identify(request)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]

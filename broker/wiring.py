@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from pydantic import SecretStr
 
 from broker.agents import DEFAULT_AGENT, load_agents
+from broker.edge.entra import Entra
+from broker.edge.jwks import NotFetched
 from broker.edge.settings import Environment
 from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
 from broker.minting.domains import Domain
 from broker.minting.strategies import Strategy
 from broker.session import SessionSpec, Transcription, TurnDetection, session_for
 from broker.settings import Settings
+from broker.upstream import NoAnswer, Upstream
 
 # A misconfigured identity endpoint accepts and never answers; the SDK's defaults then wait for minutes.
 # Measured with azure-identity 1.27.0: still hanging after 45 s by default, 1.0 s with these.
@@ -98,6 +102,22 @@ def _sdk_s_source(settings: Settings, kind: str) -> AbstractAsyncContextManager[
         return aio.AzureCliCredential()
     secret = settings.azure_client_secret.get_secret_value() if settings.azure_client_secret else ""
     return aio.ClientSecretCredential(tenant_id, client_id or "", secret, **IMPATIENT)
+
+
+def entra_of(settings: Settings, upstream: Upstream, now: Callable[[], float]) -> Entra | None:
+    """The way in for access tokens, when one is registered; ``now`` gives Unix seconds."""
+
+    async def fetch(url: str) -> bytes:
+        try:
+            answer = await upstream.ask("GET", url, {"Accept": "application/json"})
+        except NoAnswer as exc:
+            raise NotFetched from exc
+        if answer.status != HTTPStatus.OK:
+            raise NotFetched
+        return answer.body
+
+    registration = settings.registration
+    return None if registration is None else Entra(registration, fetch, now=now)
 
 
 def nobody_s_session(settings: Settings) -> SessionSpec:

@@ -9,8 +9,8 @@ from typing import Any
 import structlog
 from starlette.requests import Request
 
-from broker.edge.callers import DEVELOPMENT_PREFIX, Callers, Everyone, bearer
-from broker.edge.grants import BadGrant, Grant
+from broker.edge.callers import Callers, bearer
+from broker.edge.grants import BadGrant, Grant, is_grant
 from broker.edge.problems import NotAllowed, NotSignedIn
 from enrichment.grant_keys import Grants
 from enrichment.outbox.port import Accepted, ForeignSession, Outbox
@@ -54,7 +54,7 @@ class People:
         """Raises `NotSignedIn` without a good grant, `NotAllowed` when it is for another session."""
         grant = await (self._read(post.grant) if post.grant else self._borne_by(request))
         if grant is None:
-            return self._owner_without_grant(request, post)
+            return await self._owner_without_grant(request, post)
         if post.session_id not in (None, grant.session_id):
             raise NotAllowed("the grant is for another session")
         return Owner(grant.person, grant.session_id, grant.issued_at)
@@ -64,21 +64,21 @@ class People:
         grant = await self._borne_by(request)
         if grant is not None:
             return Reader(grant.person, grant.session_id)
-        return Reader(self.callers.identify(request).person, None)
+        return Reader((await self.callers.identify(request)).person, None)
 
     async def _borne_by(self, request: Request[Any]) -> Grant | None:
-        """The grant that is the request's bearer.
+        """The grant that is the request's bearer; an access token is none, and the callers' to judge.
 
-        Where everybody is one and the same person another bearer counts for nothing: pages that were made
-        for a sign-in send an access token, which looks the same.
+        Where everybody is one and the same person a bad one counts for nothing, as any other bearer does:
+        pages that were made for a sign-in send something.
         """
         compact = bearer(request)
-        if compact is None or compact.count(".") != 2 or compact.startswith(DEVELOPMENT_PREFIX):
+        if compact is None or not is_grant(compact):
             return None
         try:
             return await self._read(compact)
         except NotSignedIn:
-            if self._is_open():
+            if self.callers.let_anyone_in:
                 return None
             raise
 
@@ -88,16 +88,14 @@ class People:
         except BadGrant as exc:
             raise NotSignedIn(str(exc)) from exc
 
-    def _is_open(self) -> bool:
-        """Whether pages that know no grant may post: only where everybody is one and the same person."""
-        return isinstance(self.callers, Everyone)
-
-    def _owner_without_grant(self, request: Request[Any], post: Post) -> Owner:
-        if not self._is_open():
+    async def _owner_without_grant(self, request: Request[Any], post: Post) -> Owner:
+        """Only where everybody is one and the same person may pages post that know no grant."""
+        if not self.callers.let_anyone_in:
             raise NotSignedIn("send the grant that came with the token")
         if post.session_id is None:
             raise NotSignedIn("send a session_id, or the grant that came with the token")
-        return Owner(self.callers.identify(request).person, post.session_id)
+        caller = await self.callers.identify(request)
+        return Owner(caller.person, post.session_id)
 
 
 @dataclass(frozen=True, slots=True)

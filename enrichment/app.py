@@ -14,20 +14,23 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
+from broker.edge.entra import Entra
+from broker.edge.jwks import KeysUnavailable
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.telemetry import Traced
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
-from enrichment.grant_keys import Grants, KeysUnavailable
+from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
-from enrichment.wiring import listening, memory_of, outbox_of
+from enrichment.wiring import entra_of, listening, memory_of, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -82,6 +85,7 @@ def _lifespan(
             outbox_of(settings, now) as outbox,
             _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
         ):
+            entra = entra_of(settings, http, clock)
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
@@ -89,12 +93,13 @@ def _lifespan(
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             async with (
+                background(sign_in=entra.keep_fresh() if entra else None),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": People(grants, _callers(settings)),
+                    "people": People(grants, _callers(settings, entra)),
                     "accepting": Accepting(outbox, delivery.wake),
                     "reading": reading,
                     "outbox": outbox,
@@ -137,9 +142,10 @@ def _report_end(task: asyncio.Task[None]) -> None:
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
 
 
-def _callers(settings: Settings) -> Callers:
+def _callers(settings: Settings, entra: Entra | None) -> Callers:
     return callers_for(
         auth_required=settings.auth_required,
         development_tokens=settings.auth_dev_tokens,
         origins=settings.cors_origins,
+        access_tokens=entra.tokens if entra else None,
     )

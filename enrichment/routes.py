@@ -145,7 +145,7 @@ async def read_context(request: Request[State]) -> Response:
 
 
 async def search(request: Request[State]) -> Response:
-    caller = request.state["people"].callers.identify(request)
+    caller = await request.state["people"].callers.identify(request)
     asked = parse(SEARCH, await read_body(request, max_bytes=QUERY_BYTES, kinds=JSON))
     found = await request.state["reading"].search(caller.person, asked.query, limit=asked.limit)
     return JSONResponse(found, headers=NO_STORE)
@@ -153,7 +153,7 @@ async def search(request: Request[State]) -> Response:
 
 async def erase_episode(request: Request[State]) -> Response:
     """One session of the caller's. A grant erases nothing: it may only add."""
-    caller = request.state["people"].callers.identify(request)
+    caller = await request.state["people"].callers.identify(request)
     session_id = parse(SESSION, TEXT.dump_json(request.path_params["session_id"]))
     try:
         certificate = await request.state["erasure"].session(caller.person, session_id)
@@ -163,13 +163,13 @@ async def erase_episode(request: Request[State]) -> Response:
 
 
 async def erase_me(request: Request[State]) -> Response:
-    caller = request.state["people"].callers.identify(request)
+    caller = await request.state["people"].callers.identify(request)
     return _certified(await request.state["erasure"].person(caller.person))
 
 
 async def erase_person(request: Request[State]) -> Response:
     """Everything of somebody else, by an operator's hand."""
-    caller = request.state["people"].callers.identify(request)
+    caller = await request.state["people"].callers.identify(request)
     person = parse(PERSON, TEXT.dump_json(request.path_params["person"]))
     if person != caller.person and not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not erase what is somebody else's")

@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Protocol, TypeVar, runtime_checkable
 
 import httpx
 
+from broker.edge.entra import Entra
+from enrichment.fetching import fetch_key_set
 from enrichment.memory.addresses import Addresses, SqliteAddresses
 from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
@@ -120,6 +123,12 @@ async def _open_addresses(settings: Settings, now: Callable[[], float]) -> Addre
     from enrichment.memory.addresses_postgres import PostgresAddresses  # noqa: PLC0415 - psycopg is an extra
 
     return await _opened(PostgresAddresses(settings.database_url.get_secret_value()))
+
+
+def entra_of(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float]) -> Entra | None:
+    """The way in for access tokens, when one is registered; ``now`` gives Unix seconds."""
+    registration = settings.registration
+    return None if registration is None else Entra(registration, partial(fetch_key_set, http), now=now)
 
 
 def zep_http() -> httpx.AsyncClient:

@@ -1,12 +1,9 @@
-"""Who is asking. Fails closed: no way to prove it configured means that nobody is signed in.
-
-Signing in with Entra ID is a further class here; the routes know only `Callers`.
-"""
+"""Who is asking: one list of ways to prove it. The routes know only `Callers`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -37,12 +34,41 @@ class Caller:
         return self.role in MAY_OPERATE
 
 
-class Callers(Protocol):
-    """One way to prove who is asking."""
+class Way(Protocol):
+    """One way to prove who is asking. ``wants`` says what to send for it."""
 
-    def identify(self, request: Request[Any]) -> Caller:
-        """Raises `NotSignedIn` when the request proves nobody."""
+    @property
+    def wants(self) -> str: ...
+
+    async def identify(self, request: Request[Any]) -> Caller | None:
+        """None when the request does not go this way. Raises `NotSignedIn` when it does and proves nobody."""
         ...
+
+
+class Callers:
+    """The ways that count here, asked in order. Fails closed: without any nobody is signed in.
+
+    A way that says no ends it: what is no good access token is not tried as something else.
+    """
+
+    def __init__(self, ways: Sequence[Way]) -> None:
+        self._ways = tuple(ways)
+
+    @property
+    def let_anyone_in(self) -> bool:
+        """Whether nothing has to be proved, because everybody is one and the same person."""
+        return any(isinstance(way, Everyone) for way in self._ways)
+
+    async def identify(self, request: Request[Any]) -> Caller:
+        """Raises `NotSignedIn` when the request proves nobody, `NotAllowed` for somebody without a role."""
+        for way in self._ways:
+            caller = await way.identify(request)
+            if caller is not None:
+                return caller
+        if not self._ways:
+            raise NotSignedIn("this service has no way to sign in configured")
+        wanted = " or ".join(way.wants for way in self._ways)
+        raise NotSignedIn(f"send Authorization: Bearer and {wanted}")
 
 
 class Everyone:
@@ -52,10 +78,12 @@ class Everyone:
     site a person visits could otherwise speak for them.
     """
 
+    wants = "nothing"
+
     def __init__(self, origins: Collection[str]) -> None:
         self._origins = frozenset(origins)
 
-    def identify(self, request: Request[Any]) -> Caller:
+    async def identify(self, request: Request[Any]) -> Caller | None:
         page = request.headers.get("origin")
         if page is not None and page not in self._origins and page != _own_origin(request):
             raise NotAllowed("this page's origin is not listed")
@@ -68,18 +96,16 @@ class DevelopmentTokens:
     The person is namespaced, so that no development token can ever name a real one.
     """
 
-    def identify(self, request: Request[Any]) -> Caller:
-        token = DEVELOPMENT_TOKEN.fullmatch(bearer(request) or "")
+    wants = "dev_<user>_<role>"
+
+    async def identify(self, request: Request[Any]) -> Caller | None:
+        sent = bearer(request)
+        if sent is None or not sent.startswith(DEVELOPMENT_PREFIX):
+            return None
+        token = DEVELOPMENT_TOKEN.fullmatch(sent)
         if token is None:
-            raise NotSignedIn("send Authorization: Bearer dev_<user>_<role>")
+            raise NotSignedIn("this is not dev_<user>_<role>")
         return Caller(f"dev:{token['name']}", token["role"])
-
-
-class Nobody:
-    """No way to sign in is configured."""
-
-    def identify(self, request: Request[Any]) -> Caller:  # noqa: ARG002 - the protocol's parameter
-        raise NotSignedIn("this service has no way to sign in configured")
 
 
 def _own_origin(request: Request[Any]) -> str:
@@ -92,8 +118,19 @@ def bearer(request: Request[Any]) -> str | None:
     return credential.strip() or None if scheme.lower() == "bearer" else None
 
 
-def callers_for(*, auth_required: bool, development_tokens: bool, origins: Collection[str]) -> Callers:
-    """The one way to prove who is asking that the settings choose."""
+def callers_for(
+    *,
+    auth_required: bool,
+    development_tokens: bool,
+    origins: Collection[str],
+    access_tokens: Way | None = None,
+) -> Callers:
+    """Every way to prove who is asking, in order, as far as the settings allow it.
+
+    What a platform in front says about a caller (``X-MS-CLIENT-PRINCIPAL*``) is none: it is a header like any
+    other as soon as that platform's sign-in is off, or something else reaches us.
+    """
     if not auth_required:
-        return Everyone(origins)
-    return DevelopmentTokens() if development_tokens else Nobody()
+        return Callers([Everyone(origins)])
+    development = DevelopmentTokens() if development_tokens else None
+    return Callers([way for way in (access_tokens, development) if way is not None])

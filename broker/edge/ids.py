@@ -11,6 +11,7 @@ from pydantic import StringConstraints
 
 # No slash, no percent, no dot at the start: an id can stand in any path, log or SDK call as it is.
 SESSION_ID = r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"
+GUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  # as Entra writes its own, in lower case
 SessionId = Annotated[str, StringConstraints(pattern=SESSION_ID)]
 AgentId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 

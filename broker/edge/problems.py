@@ -88,6 +88,18 @@ class NotAllowed(Exception):
     """We know who is asking, and they may not do this."""
 
 
+class RolesNotInToken(Exception):
+    """The access token lists no roles because the person is in too many groups; we do not go and ask."""
+
+
+class SignInUnverifiable(Exception):
+    """The access token may be good; the keys to check it cannot be had before ``retry_after_s``."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("the keys to check the access token are not here yet")
+        self.retry_after_s = retry_after_s
+
+
 EDGE_PROBLEMS: dict[type[Exception], ProblemType] = {
     Invalid: ProblemType("invalid-request", 422, "The request does not say what it must"),
     Unreadable: ProblemType("unreadable-body", 400, "The body is not valid JSON"),
@@ -97,6 +109,8 @@ EDGE_PROBLEMS: dict[type[Exception], ProblemType] = {
     CutOff: ProblemType("body-cut-off", 400, "The body ended in the middle", retryable=True),
     NotSignedIn: ProblemType("not-signed-in", 401, "Sign in first", says=True),
     NotAllowed: ProblemType("not-allowed", 403, "You may not do this", says=True),
+    RolesNotInToken: ProblemType("roles-not-in-token", 403, "The access token cannot say what you may do"),
+    SignInUnverifiable: ProblemType("sign-in-unverifiable", 503, "The access token cannot be checked now"),
     Exception: ProblemType("internal-error", 500, "We made a mistake; it is in our log", retryable=True),
 }
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from enum import StrEnum
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from broker.edge.entra import AUTHORITY, SCOPE, Registration
+from broker.edge.ids import GUID
+
+EVERY_TENANT = frozenset({"common", "organizations", "consumers"})
+THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def page_origin(value: str) -> str:
@@ -53,8 +60,30 @@ def split(url: str) -> SplitResult:
     return parts
 
 
+def tenant(name: str) -> str:
+    """The id of one tenant. A token names its tenant by id alone."""
+    if name.lower() in EVERY_TENANT:
+        raise ValueError(f"{name.lower()} would let every tenant in: list the ids of those that may come in")
+    if not re.fullmatch(GUID, name.lower()):
+        raise ValueError("must be a list of tenants by their ids, like 11111111-2222-3333-4444-555555555555")
+    return name.lower()
+
+
+def audience(name: str) -> str:
+    """Of version 2 tokens the client id of the app, of version 1 its address."""
+    if re.fullmatch(GUID, name.lower()):
+        return name.lower()
+    if not re.fullmatch(r"api://[A-Za-z0-9._/-]{1,200}", name):
+        raise ValueError(
+            "must be a list of client ids of the app, or of its addresses, which begin with api://"
+        )
+    return name
+
+
 PageOrigin = Annotated[str, AfterValidator(page_origin)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
+Tenant = Annotated[str, AfterValidator(tenant)]
+Audience = Annotated[str, AfterValidator(audience)]
 
 
 class Environment(StrEnum):
@@ -84,6 +113,10 @@ class SharedSettings(BaseSettings):
     environment: Environment
     auth_required: bool = True
     auth_dev_tokens: bool = False
+    entra_tenants: Annotated[frozenset[Tenant], NoDecode, BeforeValidator(json_list)] = frozenset()
+    entra_audiences: Annotated[frozenset[Audience], NoDecode, BeforeValidator(json_list)] = frozenset()
+    entra_scope: str = Field(SCOPE, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    entra_authority: BaseUrl = AUTHORITY
     cors_origins: Annotated[frozenset[PageOrigin], NoDecode, BeforeValidator(json_list)] = frozenset()
     log_level: str = Field("INFO", pattern=r"(?i)^(debug|info|warning|error)$")
 
@@ -100,6 +133,40 @@ class SharedSettings(BaseSettings):
         if value and holds_people_s_data(info):
             raise ValueError(f"true is refused with ENVIRONMENT={info.data['environment']}")
         return value
+
+    @field_validator("entra_tenants")
+    @classmethod
+    def _somebody_may_sign_in(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if not value and info.data.get("auth_required") and holds_people_s_data(info):
+            raise ValueError(
+                f"required with ENTRA_AUDIENCES in ENVIRONMENT={info.data['environment']}: "
+                "without them nobody could sign in"
+            )
+        return value
+
+    @field_validator("entra_audiences")
+    @classmethod
+    def _tokens_for_us_alone(cls, value: frozenset[str], info: ValidationInfo) -> frozenset[str]:
+        if "entra_tenants" in info.data and bool(value) != bool(info.data["entra_tenants"]):
+            raise ValueError("belongs to ENTRA_TENANTS: both are set, or neither")
+        return value
+
+    @field_validator("entra_authority")
+    @classmethod
+    def _keys_from_entra(cls, value: str, info: ValidationInfo) -> str:
+        is_simulated = urlsplit(value).hostname in THIS_MACHINE and not holds_people_s_data(info)
+        if value != AUTHORITY and not is_simulated:
+            raise ValueError(
+                f"must be {AUTHORITY}; in staging and development a simulator on this machine too"
+            )
+        return value
+
+    @property
+    def registration(self) -> Registration | None:
+        """Whose access tokens let people in; None where none do."""
+        if not self.auth_required or not self.entra_tenants:
+            return None
+        return Registration(self.entra_tenants, self.entra_audiences, self.entra_scope, self.entra_authority)
 
 
 def holds_people_s_data(info: ValidationInfo) -> bool:

@@ -6,11 +6,18 @@ from typing import Any
 
 from broker.session import SessionSpec, Transcription, TurnDetection
 from broker.settings import Settings
+from tests.simulator.entra import ADDRESS, CLIENT_ID, TENANT
 
 AZURE = "https://gateway.example.org"  # a host of nobody we know is used as it is: one row
 MINT = f"{AZURE}/openai/v1/realtime/client_secrets"
 KEY = "canary-api-key-0123456789"
 ENRICHMENT = "https://enrich.example.org"
+
+SIGN_IN: dict[str, Any] = {  # where people's data is
+    "auth_required": True,
+    "entra_tenants": [TENANT],
+    "entra_audiences": [CLIENT_ID, ADDRESS],
+}
 
 SPEC = SessionSpec(
     voice="marin", instructions="Be brief.", turn_detection=TurnDetection(), transcription=Transcription()

@@ -33,6 +33,7 @@ from broker.probing.hearing import Heard
 from broker.probing.report import WIDTH, Report
 from tests.broker.build import settings
 from tests.broker.certificates import self_signed
+from tests.simulator.entra import CLIENT_ID, TENANT
 from tests.simulator.loopback import loopback_only
 
 ROOT = Path(__file__).parent.parent.parent
@@ -323,6 +324,8 @@ def test_as_a_process_it_says_the_same(simulator):
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "production",
         "MINT_ALLOW_KEY": "true",
+        "ENTRA_TENANTS": f'["{TENANT}"]',
+        "ENTRA_AUDIENCES": f'["{CLIENT_ID}"]',
         "AZURE_VOICELIVE_ENDPOINT": simulator,
         "AZURE_VOICELIVE_KEY": KEY,
     }

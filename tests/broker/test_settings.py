@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from broker.edge.startup import mistakes
-from tests.broker.build import KEY, settings
+from tests.broker.build import KEY, SIGN_IN, settings
+from tests.simulator.entra import TENANT
 
 
 def refused(**changed) -> list[str]:
@@ -93,9 +94,9 @@ def test_where_people_s_data_is_nobody_gets_in_without_signing_in(environment):
     assert refused(environment=environment, mint_allow_key=True) == [
         f"AUTH_REQUIRED: false is refused with ENVIRONMENT={environment}"
     ]
-    assert refused(
-        environment=environment, auth_required=True, auth_dev_tokens=True, mint_allow_key=True
-    ) == [f"AUTH_DEV_TOKENS: true is refused with ENVIRONMENT={environment}"]
+    assert refused(environment=environment, **SIGN_IN, auth_dev_tokens=True, mint_allow_key=True) == [
+        f"AUTH_DEV_TOKENS: true is refused with ENVIRONMENT={environment}"
+    ]
 
 
 @pytest.mark.parametrize("environment", ["staging", "development"])
@@ -104,9 +105,8 @@ def test_a_proof_of_concept_may_leave_signing_in_out(environment):
 
 
 def test_grants_that_must_outlive_a_restart_need_a_lasting_key():
-    (line,) = refused(
-        environment="uat", auth_required=True, mint_allow_key=True, enrichment_url="https://e.example.org"
-    )
+    strict = {"environment": "uat", **SIGN_IN, "mint_allow_key": True}
+    (line,) = refused(**strict, enrichment_url="https://e.example.org")
     assert line == "GRANT_SIGNING_KEY: required with ENVIRONMENT=uat"
 
 
@@ -158,12 +158,49 @@ def test_a_further_domain_that_cannot_work_is_refused_without_its_key(domains):
 
 @pytest.mark.parametrize("environment", ["uat", "production"])
 def test_a_key_alone_mints_in_production_only_when_that_is_allowed(environment):
-    strict = {"environment": environment, "auth_required": True}
+    strict = {"environment": environment, **SIGN_IN}
     assert refused(**strict) == [
         f"MINT_ALLOW_KEY: must be true with ENVIRONMENT={environment} and no AZURE_VOICELIVE_IDENTITY"
     ]
     assert settings(**strict, mint_allow_key=True).mint_allow_key
     assert settings(**strict, azure_voicelive_identity="managed").azure_voicelive_key is not None
+
+
+@pytest.mark.parametrize("environment", ["test", "uat", "production"])
+def test_where_people_s_data_is_there_must_be_a_way_to_sign_in(environment):
+    (line,) = refused(environment=environment, auth_required=True, mint_allow_key=True)
+    assert line == (
+        f"ENTRA_TENANTS: required with ENTRA_AUDIENCES in ENVIRONMENT={environment}: "
+        "without them nobody could sign in"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("entra_tenants", '["common"]'),
+        ("entra_tenants", '["Organizations"]'),
+        ("entra_tenants", '["consumers"]'),
+        ("entra_tenants", '["example.onmicrosoft.com"]'),
+        ("entra_tenants", TENANT),
+        ("entra_audiences", '["https://app.example.org"]'),
+        ("entra_audiences", '["*"]'),
+        ("entra_audiences", "[]"),
+        ("entra_scope", "one two"),
+        ("entra_authority", "https://login.evil.example"),
+        ("entra_authority", "https://login.microsoftonline.com.evil.example"),
+        ("entra_authority", "http://login.microsoftonline.com"),
+        ("entra_authority", "http://127.0.0.1:8792"),
+    ],
+)
+def test_what_would_let_others_in_is_refused(name, value):
+    (line,) = refused(environment="uat", mint_allow_key=True, **SIGN_IN | {name: value})
+    assert line.startswith(f"{name.upper()}: ")
+
+
+def test_where_nobody_s_data_is_a_simulator_may_stand_in_for_entra():
+    assert settings(**SIGN_IN, entra_authority="http://127.0.0.1:8792").registration
+    assert settings(auth_required=True).registration is None
 
 
 def test_an_identity_needs_no_key():

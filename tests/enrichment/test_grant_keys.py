@@ -18,7 +18,8 @@ from broker.edge.grants import (
     GrantSigner,
     read_grant,
 )
-from enrichment.grant_keys import MOST_SEEN, PAUSE_S, Grants, KeysUnavailable
+from broker.edge.jwks import MOST_SEEN, KeysUnavailable
+from enrichment.grant_keys import PAUSE_S, Grants
 from tests.clocks import Clock
 from tests.enrichment.service import CLOCK, JWKS, SIGNER, grant, problem, said, service
 
@@ -117,13 +118,13 @@ async def test_made_up_key_ids_are_not_remembered_without_bound(grants, keys):
     for number in range(MOST_SEEN + 5):
         with pytest.raises((BadGrant, KeysUnavailable)):
             await grants.read(naming(f"made-up-{number}"))
-    assert len(grants._seen) == MOST_SEEN
+    assert len(grants._keys._seen) == MOST_SEEN
 
 
 async def test_a_key_id_as_long_as_no_key_of_ours_is_refused_unseen(grants, keys):
     with pytest.raises(BadGrant):
         await grants.read(naming("x" * 30_000))
-    assert (keys.call_count, len(grants._seen)) == (0, 0)
+    assert (keys.call_count, len(grants._keys._seen)) == (0, 0)
 
 
 async def test_a_failed_fetch_refuses_nobody(grants, respx_mock, monotonic):
@@ -181,3 +182,13 @@ async def test_a_grant_of_a_key_that_is_gone_proves_nothing_any_more(grants, res
     monotonic.pass_s(PAUSE_S)
     with pytest.raises(BadGrant):
         await grants.read(grant())
+
+
+@pytest.mark.parametrize(
+    "answer", [{"text": "x" * 70_000}, {"status_code": 302, "headers": {"Location": JWKS}}]
+)
+async def test_what_is_no_key_set_is_not_read_and_nowhere_followed(grants, respx_mock, answer):
+    keys = respx_mock.get(JWKS).respond(**answer)
+    with pytest.raises(KeysUnavailable):
+        await grants.read(grant())
+    assert keys.call_count == 1
