@@ -12,6 +12,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
+from broker.edge.audit.denials import with_denials_on_record
+from broker.edge.audit.port import UNRECORDED, AuditFailed
+from broker.edge.audit.recording import Audit
+from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import callers_for
 from broker.edge.grants import GrantSigner, load_signing_key
@@ -35,6 +39,7 @@ from broker.wiring import (
     endpoints_of,
     identity_of,
     nobody_s_session,
+    on_record,
     transcription_of,
     turn_detection_of,
 )
@@ -48,6 +53,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     Throttled: ProblemType("mint-throttled", 503, "The voice service is busy"),
     Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
     OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),
+    AuditFailed: UNRECORDED,
     Misconfigured: ProblemType("mint-misconfigured", 502, "The voice service refuses our configuration"),
 }
 
@@ -64,6 +70,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             http_session() as azure,
             http_session() as enrichment,
             identity_of(settings) as identity,
+            audit_of(settings, "broker", on_record(settings), now=now) as audit,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
@@ -73,10 +80,11 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                yield _state(settings, chain, canary, read, now)
+                yield _state(settings, chain, canary, read, audit, now)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
-    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
+    responders = with_denials_on_record(handlers(PROBLEMS))
+    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=responders)
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
         app,
@@ -93,6 +101,7 @@ def _state(
     chain: MintChain | None,
     canary: Canary | None,
     enrichment: Upstream,
+    audit: Audit,
     now: Callable[[], float],
 ) -> State:
     agents = load_agents(settings.azure_voicelive_voice)
@@ -111,6 +120,7 @@ def _state(
             live=live,
             call_limit_s=settings.call_limit_s,
             ice_servers=[server.for_browser() for server in settings.ice_servers],
+            audit=audit,
             now=now,
         ),
         "callers": callers_for(
@@ -126,6 +136,7 @@ def _state(
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
+        "audit": audit,
     }
 
 

@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from broker.agents import DEFAULT_AGENT, AgentSpec
+from broker.edge.audit.entries import who_asks
+from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, parse, read_body
 from broker.edge.callers import Callers
 from broker.edge.grants import GrantSigner
@@ -44,6 +46,7 @@ class State(TypedDict):
     endpoint: str | None
     model: str
     memory_url: str | None
+    audit: Audit
 
 
 class TokenRequest(BaseModel):
@@ -60,6 +63,7 @@ TOKEN_REQUEST = TypeAdapter(TokenRequest)
 
 async def mint_token(request: Request[State]) -> Response:
     caller = request.state["callers"].identify(request)
+    who = who_asks(request, caller)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
@@ -67,7 +71,7 @@ async def mint_token(request: Request[State]) -> Response:
     agent = request.state["agents"].get(asked.agent_id or DEFAULT_AGENT)
     if agent is None:
         raise Invalid([("/agent_id", f"must be one of: {', '.join(request.state['agents'])}")])
-    answer = await request.state["opening"].open(caller, agent, asked.session_id)
+    answer = await request.state["opening"].open(caller, agent, asked.session_id, who)
     return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
 
 
@@ -125,6 +129,7 @@ async def ready(request: Request[State]) -> Response:
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
     caller = request.state["callers"].identify(request)
+    who_asks(request, caller)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]

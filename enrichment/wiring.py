@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import httpx
 
@@ -120,6 +120,17 @@ async def _open_addresses(settings: Settings, now: Callable[[], float]) -> Addre
     from enrichment.memory.addresses_postgres import PostgresAddresses  # noqa: PLC0415 - psycopg is an extra
 
     return await _opened(PostgresAddresses(settings.database_url.get_secret_value()))
+
+
+def on_record(settings: Settings) -> dict[str, Any]:
+    """What the audit says of these settings: how people are proved, and where what they say is kept."""
+    return {
+        "auth_required": settings.auth_required,
+        "auth_dev_tokens": settings.auth_dev_tokens,
+        "outbox": settings.outbox_engine,
+        "memory_backend": settings.memory_backend,
+        "data_retention_days": settings.data_retention_days,
+    }
 
 
 def zep_http() -> httpx.AsyncClient:

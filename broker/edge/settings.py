@@ -7,8 +7,10 @@ from enum import StrEnum
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from broker.edge.audit.settings import AnchorUrl, AuditKey, AuditUrl
 
 
 def page_origin(value: str) -> str:
@@ -86,6 +88,10 @@ class SharedSettings(BaseSettings):
     auth_dev_tokens: bool = False
     cors_origins: Annotated[frozenset[PageOrigin], NoDecode, BeforeValidator(json_list)] = frozenset()
     log_level: str = Field("INFO", pattern=r"(?i)^(debug|info|warning|error)$")
+    audit_log_enabled: bool = False
+    audit_key: AuditKey | None = None
+    audit_url: AuditUrl | None = None
+    audit_anchor_url: AnchorUrl | None = None
 
     @field_validator("auth_required")
     @classmethod
@@ -99,6 +105,20 @@ class SharedSettings(BaseSettings):
     def _no_made_up_people_where_people_s_data_is(cls, value: bool, info: ValidationInfo) -> bool:
         if value and holds_people_s_data(info):
             raise ValueError(f"true is refused with ENVIRONMENT={info.data['environment']}")
+        return value
+
+    @field_validator("audit_log_enabled")
+    @classmethod
+    def _on_record_where_people_s_data_is(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and holds_people_s_data(info):
+            raise ValueError(f"must be true with ENVIRONMENT={info.data['environment']}")
+        return value
+
+    @field_validator("audit_key", "audit_url")
+    @classmethod
+    def _whole_audit(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("audit_log_enabled"):
+            raise ValueError("required with AUDIT_LOG_ENABLED")
         return value
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.session import SessionSpec, Transcription, TurnDetection
 from broker.settings import Settings
+from tests.on_record import demanded
 
 AZURE = "https://gateway.example.org"  # a host of nobody we know is used as it is: one row
 MINT = f"{AZURE}/openai/v1/realtime/client_secrets"
@@ -25,4 +26,4 @@ def settings(**changed: Any) -> Settings:
         "azure_voicelive_key": KEY,
         "cors_origins": '["https://app.example.org"]',
     }
-    return Settings(**(usual | changed))
+    return Settings(**(usual | demanded(changed.get("environment")) | changed))

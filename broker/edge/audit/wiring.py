@@ -1,0 +1,73 @@
+"""The audit that the settings ask for, open. A part of both composition roots."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from broker.edge.audit.anchoring import Anchoring
+from broker.edge.audit.entries import Action, Fields, at, entry
+from broker.edge.audit.files import FileAnchors, FileSink
+from broker.edge.audit.port import AuditFailed, Sink
+from broker.edge.audit.recording import Audit
+from broker.edge.audit.sealing import Head, Seal, new_chain
+from broker.edge.audit.settings import folder_of
+from broker.edge.audit.writer import Writer
+from broker.edge.background import background
+from broker.edge.settings import SharedSettings
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def audit_of(
+    settings: SharedSettings, service: str, config: Fields, *, now: Callable[[], float] = time.time
+) -> AsyncIterator[Audit]:
+    """The audit of one process, until leaving; one that keeps nothing where none is asked for.
+
+    ``config`` is what its first line says of the settings: nothing secret. A place that cannot be written now
+    ends nobody's start: what must be on record is refused until it can.
+    """
+    if settings.audit_key is None or settings.audit_url is None or not settings.audit_log_enabled:
+        yield Audit()
+        return
+    chain, seal = new_chain(service, now()), Seal(settings.audit_key.get_secret_value().encode())
+    about = {"key": seal.key_name, "environment": settings.environment.value, **config}
+    first = {**entry(Action.CONFIG_START, config=about), **at(now())}
+    writer = Writer(sink_of(settings.audit_url.get_secret_value(), chain), seal, Head(chain), first)
+    audit = Audit(writer, now=now)
+    anchoring = _anchoring(settings, writer, now)
+    try:
+        await _begin(audit)
+        async with background(anchoring=anchoring.run() if anchoring else None):
+            yield audit
+    finally:
+        await writer.close()
+        if anchoring:
+            await anchoring.anchor()
+
+
+def sink_of(url: str, chain: str) -> Sink:
+    """The place that ``AUDIT_URL`` names."""
+    folder = folder_of(url)
+    if folder is not None:
+        return FileSink(folder, chain)
+    from broker.edge.audit.postgres import PostgresSink  # noqa: PLC0415 - psycopg is an extra
+
+    return PostgresSink(url)
+
+
+async def _begin(audit: Audit) -> None:
+    """The first line is written by itself before any other: an empty write is enough."""
+    try:
+        await audit.write()
+    except AuditFailed as exc:
+        log.error("audit.unwritable", reason=str(exc))
+
+
+def _anchoring(settings: SharedSettings, writer: Writer, now: Callable[[], float]) -> Anchoring | None:
+    folder = folder_of(settings.audit_anchor_url or "")
+    return Anchoring(FileAnchors(folder), lambda: writer.head, now) if folder else None
