@@ -110,7 +110,7 @@ def as_json(findings: Findings) -> dict[str, object]:
 def lines(findings: Findings, seal: Seal) -> Iterator[str]:
     """For a person: what is wrong first, then what it comes to, then what could not be told."""
     for wrong in findings.wrong[:NAMED]:
-        yield f"WRONG  {wrong.where}: {wrong.kind}. It {wrong.what}."
+        yield f"WRONG  {wrong.where} ({wrong.kind}): {wrong.what}."
     if len(findings.wrong) > NAMED:
         yield f"       … and {len(findings.wrong) - NAMED} more chains"
     if (
@@ -118,14 +118,18 @@ def lines(findings: Findings, seal: Seal) -> Iterator[str]:
         and len([wrong for wrong in findings.wrong if _at_first(wrong.where)]) == findings.chains
     ):
         yield f"       Wrong from the first line on: is AUDIT_KEY theirs? This one is named {seal.key_name}."
-    looked = f"{findings.lines} lines in {findings.chains} chains"
+    chains, read = _counted(findings.chains, "chain"), _counted(findings.lines, "line")
     if findings.wrong:
-        yield f"WRONG: {len(findings.wrong)} chains, of {looked}. Copy everything before you touch it."
+        yield f"WRONG: {len(findings.wrong)} of {chains}, {read}. Copy everything before you touch it."
     else:
-        yield f"OK: {looked}, each as it was written."
+        yield f"OK: {read} in {chains}, each as it was written."
     if findings.unanchored:
         count = len(findings.unanchored)
         yield f"No anchor for {count} of them: whether their end was cut off cannot be told."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _at_first(where: str) -> bool:

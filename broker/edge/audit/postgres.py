@@ -5,6 +5,7 @@ The owner of the table could still change it; the seals and the anchors tell.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -98,6 +99,8 @@ class PostgresSink:
                 connection.close()
 
     def _connected(self) -> Connection:
+        if self._connection is not None and is_gone(self._connection):
+            self.close()
         if self._connection is None:
             self._connection = connected(self._url)
         return self._connection
@@ -113,6 +116,13 @@ def connected(url: str) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def is_gone(connection: Connection) -> bool:
+    """Whether the other end has said something unasked: at rest that is its farewell."""
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def prepare(connection: Connection) -> None:

@@ -75,7 +75,7 @@ class Seal:
             raise BadLine("not a line of an audit")
         sealed = self._hash(prev, body)
         if not hmac.compare_digest(HASH_FIELD % sealed.encode(), field):
-            raise BadLine("its seal is broken: it was changed, or sealed with another key")
+            raise BadLine("its seal is broken: changed, or sealed with another key")
         return Opened(Head(chain, n, sealed), prev, fields)
 
     def _hash(self, prev: str, body: bytes) -> str:

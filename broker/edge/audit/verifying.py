@@ -125,8 +125,9 @@ def verify(
         if chain.name not in anchors:
             findings.unanchored.append(chain.name)
     for name in sorted(anchors.keys() - seen) if is_all else ():
+        findings.chains += 1
         what = f"was anchored at n {max(head.n for head in anchors[name])}, and is not here at all"
-        findings.wrong.append(Wrong(name, "cut off", "nowhere", what))
+        findings.wrong.append(Wrong(name, "cut off", f"the chain {name}", what))
     return findings
 
 

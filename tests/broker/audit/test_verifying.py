@@ -112,7 +112,7 @@ def test_a_whole_chain_that_is_gone_is_found_by_its_anchor():
     rows = [("c", line.text) for line in lines]
     anchors = {"c": [lines[1].head], "gone": [Head("gone", 9, "h")]}
     (wrong,) = verify(places_in_rows(rows), SEAL, anchors, is_all=True).wrong
-    assert (wrong.chain, wrong.kind, wrong.where) == ("gone", "cut off", "nowhere")
+    assert (wrong.chain, wrong.kind, wrong.where) == ("gone", "cut off", "the chain gone")
 
 
 def test_each_chain_is_told_of_by_itself():
