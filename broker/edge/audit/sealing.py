@@ -1,8 +1,9 @@
 """Lines that hold together: each is sealed with a key and with the seal of the line before.
 
-A line is a JSON object without a space, its names in order, in ASCII, and behind them its ``hash``:
-HMAC-SHA256(key, ``prev`` ‖ the object without ``hash``), in hex. ``prev`` is the hash of the line before, and
-the ``n`` of a chain count from 1. One chain is written by one process, from its start to its end.
+A line is a JSON object in ASCII without a space: ``n``, ``chain`` and ``prev``, what it says, and in the end
+its ``hash``: HMAC-SHA256(key, ``prev`` ‖ the object without ``hash``), in hex. ``prev`` is the hash of the
+line before, and the ``n`` of a chain count from 1. A line is kept, and checked, to the byte: no two texts are
+the same line. One chain is written by one process, from its start to its end.
 
 Source: https://www.rfc-editor.org/rfc/rfc2104 (checked 2026-11-20).
 """
@@ -22,6 +23,7 @@ from pydantic_core import to_json
 from broker.edge.audit.entries import Fields
 
 NOTHING = "0" * 64  # what the first line of a chain is sealed with
+NUMBERED = b'{"n":%d,"chain":"%s","prev":"%s",'
 HASH_FIELD = b',"hash":"%s"}'
 HASH_FIELD_BYTES = len(HASH_FIELD) - len("%s") + 64
 
@@ -61,10 +63,10 @@ class Seal:
 
     def line(self, head: Head, fields: Fields) -> Line:
         """The line that comes after ``head``."""
-        numbered = {**fields, "chain": head.chain, "n": head.n + 1, "prev": head.hash}
-        text = to_json(dict(sorted(numbered.items())), ensure_ascii=True)
-        sealed = self._hash(head.hash, text)
-        return Line(Head(head.chain, head.n + 1, sealed), text[:-1] + HASH_FIELD % sealed.encode())
+        prev = head.hash.encode()
+        body = NUMBERED % (head.n + 1, head.chain.encode(), prev) + to_json(fields, ensure_ascii=True)[1:]
+        sealed = hmac.digest(self._key, prev + body, "sha256").hex()
+        return Line(Head(head.chain, head.n + 1, sealed), body[:-1] + HASH_FIELD % sealed.encode())
 
     def open(self, text: bytes) -> Opened:
         """What a line says. Raises `BadLine`."""
@@ -73,13 +75,10 @@ class Seal:
         chain, n, prev = fields.get("chain"), fields.get("n"), fields.get("prev")
         if not isinstance(chain, str) or type(n) is not int or not isinstance(prev, str):
             raise BadLine("not a line of an audit")
-        sealed = self._hash(prev, body)
+        sealed = hmac.digest(self._key, prev.encode() + body, "sha256").hex()
         if not hmac.compare_digest(HASH_FIELD % sealed.encode(), field):
             raise BadLine("its seal is broken: changed, or sealed with another key")
         return Opened(Head(chain, n, sealed), prev, fields)
-
-    def _hash(self, prev: str, body: bytes) -> str:
-        return hmac.digest(self._key, prev.encode() + body, "sha256").hex()
 
     @property
     def key_name(self) -> str:

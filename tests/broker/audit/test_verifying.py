@@ -33,7 +33,7 @@ def texts_of(lines):
 def test_whatever_was_said_a_log_that_nobody_touched_is_whole(entries):
     head, texts = Head("c"), []
     for fields in entries:
-        line = SEAL.line(head, fields)
+        line = SEAL.line(head, {"action": "erase"} | {f"a {name}": value for name, value in fields.items()})
         texts.append(line.text)
         head = line.head
     assert found(texts, [head] if texts else None) is None
