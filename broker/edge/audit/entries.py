@@ -9,7 +9,6 @@ import hashlib
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, TypedDict, Unpack
@@ -83,11 +82,6 @@ class More(TypedDict, total=False):
 def entry(action: Action, who: Who | None = None, **more: Unpack[More]) -> Fields:
     """One thing to put on record."""
     return {"action": action, "decision": Decision.DONE, **(who.fields() if who else {}), **more}
-
-
-def at(now_s: float) -> Fields:
-    """When something was put on record, as a field; from Unix seconds."""
-    return {"at": datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds")}
 
 
 def who_asks(request: Request[Any], caller: Caller | None = None) -> Who:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
-from broker.edge.audit.entries import Action, Decision, Fields, More, Who, at, entry
+from broker.edge.audit.entries import Action, Decision, Fields, More, Who, entry
 from broker.edge.audit.port import AuditFailed
 from broker.edge.audit.writer import WRITE_S, Writer
 
@@ -50,19 +50,17 @@ class Act:
 class Audit:
     """Writes entries. Without a writer, where no audit is asked for, everything succeeds and nothing is kept.
 
-    ``now`` gives Unix seconds, ``monotonic`` the seconds that denials are counted by.
+    ``monotonic`` gives the seconds that refusals are counted by.
     """
 
     def __init__(
         self,
         writer: Writer | None = None,
         *,
-        now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         write_s: float = WRITE_S,
     ) -> None:
         self._writer = writer
-        self._now = now
         self._write_s = write_s
         self._denials = Allowance(monotonic)
 
@@ -103,8 +101,7 @@ class Audit:
     def _submit(self, entries: Sequence[Fields]) -> asyncio.Future[int | AuditFailed] | None:
         if self._writer is None:
             return None
-        moment = at(self._now())
-        return self._writer.submit([{**fields, **moment} for fields in entries])
+        return self._writer.submit(entries)
 
     async def _kept(self, answer: asyncio.Future[int | AuditFailed]) -> int:
         deadline = asyncio.get_running_loop().call_later(self._write_s, _too_late, answer)

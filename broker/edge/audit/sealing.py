@@ -1,9 +1,9 @@
 """Lines that hold together: each is sealed with a key and with the seal of the line before.
 
-A line is a JSON object in ASCII without a space: ``n``, ``chain`` and ``prev``, what it says, and in the end
-its ``hash``: HMAC-SHA256(key, ``prev`` ‖ the object without ``hash``), in hex. ``prev`` is the hash of the
-line before, and the ``n`` of a chain count from 1. A line is kept, and checked, to the byte: no two texts are
-the same line. One chain is written by one process, from its start to its end.
+A line is a JSON object in ASCII without a space: ``n``, ``chain``, ``prev`` and ``at``, what it says, and in
+the end its ``hash``: HMAC-SHA256(key, ``prev`` ‖ the object without ``hash``), in hex. ``prev`` is the hash
+of the line before, and the ``n`` of a chain count from 1. A line is kept, and checked, to the byte: no two
+texts are the same line. One chain is written by one process, from its start to its end.
 
 Source: https://www.rfc-editor.org/rfc/rfc2104 (checked 2026-11-20).
 """
@@ -23,7 +23,7 @@ from pydantic_core import to_json
 from broker.edge.audit.entries import Fields
 
 NOTHING = "0" * 64  # what the first line of a chain is sealed with
-NUMBERED = b'{"n":%d,"chain":"%s","prev":"%s",'
+NUMBERED = b'{"n":%d,"chain":"%s","prev":"%s","at":"%s",'
 HASH_FIELD = b',"hash":"%s"}'
 HASH_FIELD_BYTES = len(HASH_FIELD) - len("%s") + 64
 
@@ -61,10 +61,11 @@ class Seal:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def line(self, head: Head, fields: Fields) -> Line:
-        """The line that comes after ``head``."""
+    def line(self, head: Head, at: bytes, fields: Fields) -> Line:
+        """The line that comes after ``head``, with when that was."""
         prev = head.hash.encode()
-        body = NUMBERED % (head.n + 1, head.chain.encode(), prev) + to_json(fields, ensure_ascii=True)[1:]
+        begin = NUMBERED % (head.n + 1, head.chain.encode(), prev, at)
+        body = begin + to_json(fields, ensure_ascii=True)[1:]
         sealed = hmac.digest(self._key, prev + body, "sha256").hex()
         return Line(Head(head.chain, head.n + 1, sealed), body[:-1] + HASH_FIELD % sealed.encode())
 
@@ -84,6 +85,11 @@ class Seal:
     def key_name(self) -> str:
         """Which key it is, without telling it."""
         return hashlib.sha256(b"audit key " + self._key).hexdigest()[:16]
+
+
+def moment(now_s: float) -> bytes:
+    """When a line is written, as it stands in it (RFC 3339); from Unix seconds."""
+    return datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").encode()
 
 
 def new_chain(service: str, now_s: float) -> str:

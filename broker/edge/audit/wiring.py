@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from broker.edge.audit.anchoring import Anchoring
-from broker.edge.audit.entries import Action, Fields, at, entry
+from broker.edge.audit.entries import Action, Fields, entry
 from broker.edge.audit.files import FileAnchors, FileSink
 from broker.edge.audit.port import AuditFailed, Sink
 from broker.edge.audit.recording import Audit
@@ -36,9 +36,9 @@ async def audit_of(
         return
     chain, seal = new_chain(service, now()), Seal(settings.audit_key.get_secret_value().encode())
     about = {"key": seal.key_name, "environment": settings.environment.value, **config}
-    first = {**entry(Action.CONFIG_START, config=about), **at(now())}
-    writer = Writer(sink_of(settings.audit_url.get_secret_value(), chain), seal, Head(chain), first)
-    audit = Audit(writer, now=now)
+    first = entry(Action.CONFIG_START, config=about)
+    writer = Writer(sink_of(settings.audit_url.get_secret_value(), chain), seal, Head(chain), first, now=now)
+    audit = Audit(writer)
     anchoring = _anchoring(settings, writer, now)
     try:
         await _begin(audit)

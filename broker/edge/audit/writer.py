@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ import structlog
 
 from broker.edge.audit.entries import Fields
 from broker.edge.audit.port import AuditFailed, Sink, SinkFailed
-from broker.edge.audit.sealing import Head, Line, Seal
+from broker.edge.audit.sealing import Head, Line, Seal, moment
 
 WRITE_S = 2.0
 CLOSE_S = 5.0
@@ -43,10 +43,16 @@ class Piece:
 
 
 class Writer:
-    """Writes one chain, from ``head`` on; its first line is ``first``. Made inside a running loop."""
+    """Writes one chain, from ``head`` on; its first line is ``first``. ``now`` gives Unix seconds.
 
-    def __init__(self, sink: Sink, seal: Seal, head: Head, first: Fields) -> None:
+    Made inside a running loop.
+    """
+
+    def __init__(
+        self, sink: Sink, seal: Seal, head: Head, first: Fields, *, now: Callable[[], float] = time.time
+    ) -> None:
         self.head = head
+        self._now = now
         self._sink = sink
         self._seal = seal
         self._first = first
@@ -130,13 +136,15 @@ class Writer:
             self._failed(group, type(exc).__name__)
 
     def _sealed(self, group: Sequence[Piece]) -> list[Line]:
-        head, lines = self.head, list[Line]()
+        head, lines, at = self.head, list[Line](), moment(self._now())
         if head.n == 0:
-            lines.append(self._seal.line(head, self._first))
+            lines.append(self._seal.line(head, at, self._first))
+            head = lines[-1].head
         for piece in group:
+            piece.outcome = head.n + 1
             for entry in piece.entries:
-                lines.append(self._seal.line(lines[-1].head if lines else head, entry))
-            piece.outcome = lines[-1].head.n - len(piece.entries) + 1 if lines else head.n
+                lines.append(self._seal.line(head, at, entry))
+                head = lines[-1].head
         return lines
 
     def _failed(self, group: Sequence[Piece], reason: str) -> None:

@@ -58,9 +58,9 @@ class ListSink:
 @asynccontextmanager
 async def auditing(sink, *, monotonic=None, write_s=5.0, chain="c"):
     """An audit on that sink, closed in the end."""
-    writer = Writer(sink, SEAL, Head(chain), FIRST)
+    writer = Writer(sink, SEAL, Head(chain), FIRST, now=Clock())
     try:
-        yield Audit(writer, now=Clock(), monotonic=monotonic or Clock(), write_s=write_s)
+        yield Audit(writer, monotonic=monotonic or Clock(), write_s=write_s)
     finally:
         sink_free = getattr(sink, "free", None)
         if sink_free:
@@ -83,6 +83,6 @@ def sealed(count, chain="c", **fields):
     """So many lines of one chain."""
     lines, head = [], Head(chain)
     for number in range(count):
-        lines.append(SEAL.line(head, {"action": "token.mint", "at": f"2026-{number}", **fields}))
+        lines.append(SEAL.line(head, f"2026-{number}".encode(), {"action": "token.mint", **fields}))
         head = lines[-1].head
     return lines

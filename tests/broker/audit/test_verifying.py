@@ -33,7 +33,9 @@ def texts_of(lines):
 def test_whatever_was_said_a_log_that_nobody_touched_is_whole(entries):
     head, texts = Head("c"), []
     for fields in entries:
-        line = SEAL.line(head, {"action": "erase"} | {f"a {name}": value for name, value in fields.items()})
+        line = SEAL.line(
+            head, b"2026", {"action": "erase"} | {f"a {name}": value for name, value in fields.items()}
+        )
         texts.append(line.text)
         head = line.head
     assert found(texts, [head] if texts else None) is None
@@ -97,13 +99,13 @@ def test_who_has_the_key_and_writes_the_chain_anew_is_found_by_an_anchor(lines, 
 @given(LOGS)
 def test_lines_of_another_chain_or_of_another_key_are_found(lines):
     assert found(texts_of(sealed(3, chain="d"))) == ("moved", "f, line 1")
-    other = Seal(b"another-audit-key-0123456789abcdef").line(lines[-1].head, {})
+    other = Seal(b"another-audit-key-0123456789abcdef").line(lines[-1].head, b"2026", {"action": "erase"})
     assert found([*texts_of(lines), other.text]) == ("changed", f"f, line {len(lines) + 1}")
 
 
 def test_a_line_that_somebody_with_the_key_put_between_is_found():
     lines = sealed(4)
-    between = SEAL.line(lines[0].head, {"actor": "somebody else"})
+    between = SEAL.line(lines[0].head, b"2026", {"actor": "somebody else"})
     assert found([lines[0].text, between.text, *texts_of(lines[2:])]) == ("changed", "f, line 3")
 
 
