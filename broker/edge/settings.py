@@ -92,6 +92,7 @@ class SharedSettings(BaseSettings):
     audit_key: AuditKey | None = None
     audit_url: AuditUrl | None = None
     audit_anchor_url: AnchorUrl | None = None
+    audit_anchor_client_id: str | None = None
 
     @field_validator("auth_required")
     @classmethod

@@ -136,6 +136,8 @@ def test_a_record_needs_a_key_and_a_place():
         ("audit_url", "file://canary/share"),
         ("audit_url", "mysql://u:canary@h/d"),
         ("audit_anchor_url", "https://canary.example"),
+        ("audit_anchor_url", "https://r.blob.core.windows.net.canary.example/c"),
+        ("audit_anchor_url", "http://canary.blob.core.windows.net/c"),
     ],
 )
 def test_a_record_that_could_not_be_kept_is_refused_without_its_value(name, value):

@@ -83,7 +83,7 @@ def _places(settings: CheckingSettings, arguments: argparse.Namespace) -> tuple[
 
 
 def _anchors(settings: CheckingSettings, path: Path | None) -> Mapping[str, Sequence[Head]]:
-    chosen = path or folder_of(settings.audit_anchor_url or "")
+    chosen = path or folder_of(settings.audit_anchor_url or "")  # blobs are downloaded first, by who may
     return read_anchors(anchor_lines(chosen)) if chosen else {}
 
 
@@ -110,7 +110,7 @@ def as_json(findings: Findings) -> dict[str, object]:
 def lines(findings: Findings, seal: Seal) -> Iterator[str]:
     """For a person: what is wrong first, then what it comes to, then what could not be told."""
     for wrong in findings.wrong[:NAMED]:
-        yield f"WRONG  {wrong.where} ({wrong.kind}): {wrong.what}."
+        yield f"WRONG  {_printable(wrong.where)} ({wrong.kind}): {wrong.what}."
     if len(findings.wrong) > NAMED:
         yield f"       … and {len(findings.wrong) - NAMED} more chains"
     if (
@@ -130,6 +130,11 @@ def lines(findings: Findings, seal: Seal) -> Iterator[str]:
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _printable(text: str) -> str:
+    """A name of a file as one line that can do nothing to a terminal."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _at_first(where: str) -> bool:

@@ -22,6 +22,7 @@ Fields = Mapping[str, Any]
 
 WHO = "audit.who"
 LONGEST_ACTOR = 200
+LONGEST_AGENT = 300  # what is remembered of many that somebody makes up must stay small
 
 
 class Action(StrEnum):
@@ -90,7 +91,7 @@ def who_asks(request: Request[Any], caller: Caller | None = None) -> Who:
         actor=caller.person[:LONGEST_ACTOR] if caller else None,
         role=caller.role if caller else None,
         ip=network(request.client.host) if request.client else None,
-        ua=hashed_agent(request.headers.get("user-agent", "")),
+        ua=hashed_agent(request.headers.get("user-agent", "")[:LONGEST_AGENT]),
         trace_id=structlog.contextvars.get_contextvars().get("trace_id"),
     )
     request.scope[WHO] = who

@@ -108,13 +108,22 @@ def anchor_line(head: Head, at_s: float) -> bytes:
 
 def open_to_add(path: Path) -> int:
     """A file that its owner and group alone may read, known to its folder also after a power cut."""
-    folder = os.open(path.parent, os.O_RDONLY)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640)
     try:
-        fd = os.open(path.name, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o640, dir_fd=folder)
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        sync_folder(path.parent)
+        sync_folder(path.parent.parent)  # we may have made the folder too
+    except OSError:
+        os.close(fd)
+        raise
     return fd
+
+
+def sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def write_all(fd: int, text: bytes) -> None:

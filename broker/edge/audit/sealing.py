@@ -52,7 +52,6 @@ class Opened(NamedTuple):
 
     head: Head
     prev: str
-    fields: Fields
 
 
 class Seal:
@@ -70,16 +69,21 @@ class Seal:
         return Line(Head(head.chain, head.n + 1, sealed), body[:-1] + HASH_FIELD % sealed.encode())
 
     def open(self, text: bytes) -> Opened:
-        """What a line says. Raises `BadLine`."""
+        """Which line of which chain it is. Raises `BadLine`."""
         body, field = text[:-HASH_FIELD_BYTES] + b"}", text[-HASH_FIELD_BYTES:]
         fields = _object(body)
         chain, n, prev = fields.get("chain"), fields.get("n"), fields.get("prev")
-        if not isinstance(chain, str) or type(n) is not int or not isinstance(prev, str):
+        if (
+            not isinstance(chain, str)
+            or type(n) is not int
+            or not isinstance(prev, str)
+            or not prev.isascii()
+        ):
             raise BadLine("not a line of an audit")
         sealed = hmac.digest(self._key, prev.encode() + body, "sha256").hex()
         if not hmac.compare_digest(HASH_FIELD % sealed.encode(), field):
             raise BadLine("its seal is broken: changed, or sealed with another key")
-        return Opened(Head(chain, n, sealed), prev, fields)
+        return Opened(Head(chain, n, sealed), prev)
 
     @property
     def key_name(self) -> str:

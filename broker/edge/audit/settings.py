@@ -13,6 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 FILE = "file:"
 POSTGRES = ("postgresql://", "postgres://")
 SHORTEST_KEY = 32
+# An access token is sent there: only Azure's own hosts get one.
+BLOB_CONTAINER = re.compile(r"https://[a-z0-9]{3,24}\.blob\.core\.windows\.net/[a-z0-9-]{3,63}")
 
 
 def audit_key(key: SecretStr) -> SecretStr:
@@ -34,9 +36,9 @@ def audit_url(url: SecretStr) -> SecretStr:
 
 
 def anchor_url(url: str) -> str:
-    if not folder_of(url):
-        raise ValueError("must be file:FOLDER")
-    return url
+    if folder_of(url) or BLOB_CONTAINER.fullmatch(url):
+        return url
+    raise ValueError("must be file:FOLDER or https://ACCOUNT.blob.core.windows.net/CONTAINER")
 
 
 def folder_of(address: str) -> Path | None:

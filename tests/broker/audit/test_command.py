@@ -76,6 +76,14 @@ def test_a_cut_tail_and_a_chain_that_is_gone_are_told_by_the_anchors(verify, fol
     assert "the chain b (cut off): was anchored at n 5, and is not here at all" in out
 
 
+def test_a_file_cannot_be_named_so_that_it_does_something_to_a_terminal(verify, folder):
+    (folder / "audit/\x1b[2J\udcff.jsonl").write_text("{}\n")
+    code, out, _ = verify(as_json=False)
+    assert code == 1
+    assert "\x1b" not in out
+    assert verify(as_json=True)[0] == 1
+
+
 def test_without_anchors_it_says_what_nobody_can_know(verify):
     code, out, _ = verify(anchors=None)
     assert code == 0

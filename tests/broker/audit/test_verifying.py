@@ -109,6 +109,22 @@ def test_a_line_that_somebody_with_the_key_put_between_is_found():
     assert found([lines[0].text, between.text, *texts_of(lines[2:])]) == ("changed", "f, line 3")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{}",
+        b"[" * 50_000,
+        b'{"n":1,"chain":"c","prev":"\\ud800","hash":"' + b"0" * 64 + b'"}',
+        b'{"n":1,"chain":"c","prev":1,"hash":"' + b"0" * 64 + b'"}',
+        b'{"n":' + b"9" * 5_000 + b',"hash":"' + b"0" * 64 + b'"}',
+        b"\xff" * 100,
+    ],
+)
+def test_what_was_never_a_line_is_found_and_ends_nothing(text):
+    assert found([text]) == ("changed", "f, line 1")
+
+
 def test_a_whole_chain_that_is_gone_is_found_by_its_anchor():
     lines = sealed(3)
     rows = [("c", line.text) for line in lines]
