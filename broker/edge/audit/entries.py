@@ -67,7 +67,6 @@ class More(TypedDict, total=False):
     ``subject`` is whom something was done to, hashed; ``left_out`` how many lines like it were not written.
     """
 
-    decision: Decision
     reason: str
     session_id: str
     agent_id: str
@@ -80,9 +79,12 @@ class More(TypedDict, total=False):
     config: Fields
 
 
-def entry(action: Action, who: Who | None = None, **more: Unpack[More]) -> Fields:
-    """One thing to put on record."""
-    return {"action": action, "decision": Decision.DONE, **(who.fields() if who else {}), **more}
+def entry(
+    action: Action, who: Who | None = None, decision: Decision = Decision.DONE, **more: Unpack[More]
+) -> Fields:
+    """One thing to put on record; its words as plain text, which is written four times as fast as an enum."""
+    known = who.fields() if who else {}
+    return {"action": action.value, "decision": decision.value, **known, **more}
 
 
 def who_asks(request: Request[Any], caller: Caller | None = None) -> Who:

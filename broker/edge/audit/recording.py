@@ -38,13 +38,13 @@ class Act:
 
     def also(self, action: Action) -> None:
         """Something else that is done when it is, for the same write."""
-        self._also.append({**self._fields, "action": action})
+        self._also.append({**self._fields, "action": action.value})
 
     def done(self) -> list[Fields]:
         return [self._fields, *self._also]
 
     def failed(self, exc: BaseException) -> list[Fields]:
-        return [{**self._fields, "decision": Decision.FAILED, "reason": type(exc).__name__}]
+        return [{**self._fields, "decision": Decision.FAILED.value, "reason": type(exc).__name__}]
 
 
 class Audit:
@@ -66,7 +66,7 @@ class Audit:
 
     def begin(self, fields: Fields) -> Begun:
         """Start writing an intent, beside what else must be done before: `recorded` waits for it."""
-        return Begun(fields, self._submit([{**fields, "decision": Decision.INTENT}]))
+        return Begun(fields, self._submit([{**fields, "decision": Decision.INTENT.value}]))
 
     @asynccontextmanager
     async def recorded(self, begun: Begun) -> AsyncIterator[Act]:
@@ -94,7 +94,7 @@ class Audit:
         """Note that somebody was refused. Of too many at once the rest is counted: nobody may fill a disk."""
         left_out = self._denials.spend()
         if left_out is not None:
-            denied = entry(Action.AUTHZ_DENY, who, decision=Decision.DENIED, reason=reason, route=route)
+            denied = entry(Action.AUTHZ_DENY, who, Decision.DENIED, reason=reason, route=route)
             # Nobody waits for it; that it failed is in the log.
             self._submit([{**denied, "left_out": left_out} if left_out else denied])
 
