@@ -72,6 +72,21 @@ async def test_a_grant_that_is_handed_out_is_on_record_with_the_token(tmp_path, 
     ]
 
 
+async def test_a_grant_that_is_renewed_is_on_record_or_is_not_given(tmp_path, respx_mock):
+    folder = tmp_path / "audit"
+    async with running(on_record(folder, enrichment_url=ENRICHMENT)) as broker:
+        asked = {"session_id": "s-1", "agent_id": "sage"}
+        response = await broker.post("/realtime/grant", json=asked, headers=ALICE)
+        assert response.status_code == 200
+        (line,) = told(folder)[1:]
+        assert (line["action"], line["actor"], line["session_id"]) == ("grant.issue", "dev:alice", "s-1")
+
+        (folder / f"{line['chain']}.0001.jsonl").unlink()
+        response = await broker.post("/realtime/grant", json=asked, headers=ALICE)
+        problem(response, 503, "audit-unavailable")
+        assert "eyJ" not in response.text
+
+
 async def test_a_mint_that_fails_is_on_record_as_failed(tmp_path, respx_mock):
     respx_mock.post(MINT).respond(429, json={"error": {"message": "canary"}})
     response, lines = await minted_by_alice(tmp_path)
