@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
@@ -12,6 +13,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
+from broker.edge.audit.denials import with_denials_on_record
+from broker.edge.audit.port import UNRECORDED, AuditFailed
+from broker.edge.audit.recording import Audit
+from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.entra import Entra
@@ -37,6 +42,7 @@ from broker.wiring import (
     entra_of,
     identity_of,
     nobody_s_session,
+    on_record,
     transcription_of,
     turn_detection_of,
 )
@@ -51,6 +57,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     Throttled: ProblemType("mint-throttled", 503, "The voice service is busy"),
     Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
     OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),
+    AuditFailed: UNRECORDED,
     Misconfigured: ProblemType("mint-misconfigured", 502, "The voice service refuses our configuration"),
 }
 
@@ -68,6 +75,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             http_session() as enrichment,
             http_session() as sign_in,
             identity_of(settings) as identity,
+            audit_of(settings, "broker", on_record(settings), now=now) as audit,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
@@ -79,10 +87,12 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                yield _state(settings, _callers(settings, entra), chain, canary, read, now)
+                opened = Opened(_callers(settings, entra), chain, canary, read, audit)
+                yield _state(settings, opened, now)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
-    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
+    responders = with_denials_on_record(handlers(PROBLEMS))
+    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=responders)
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
         app,
@@ -94,14 +104,18 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
     return Traced(with_cors)
 
 
-def _state(
-    settings: Settings,
-    callers: Callers,
-    chain: MintChain | None,
-    canary: Canary | None,
-    enrichment: Upstream,
-    now: Callable[[], float],
-) -> State:
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What the lifespan opened, for as long as the broker runs."""
+
+    callers: Callers
+    chain: MintChain | None
+    canary: Canary | None
+    enrichment: Upstream
+    audit: Audit
+
+
+def _state(settings: Settings, opened: Opened, now: Callable[[], float]) -> State:
     agents = load_agents(settings.azure_voicelive_voice)
     signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
     live = LiveSessions(now)
@@ -109,8 +123,8 @@ def _state(
         "opening": Opening(
             agents=agents,
             signer=signer,
-            recall=_recall(settings, enrichment),
-            chain=chain,
+            recall=_recall(settings, opened.enrichment),
+            chain=opened.chain,
             turn_detection=turn_detection_of(settings),
             transcription=transcription_of(settings),
             greeting=settings.enable_proactive_greeting,
@@ -118,17 +132,19 @@ def _state(
             live=live,
             call_limit_s=settings.call_limit_s,
             ice_servers=[server.for_browser() for server in settings.ice_servers],
+            audit=opened.audit,
             now=now,
         ),
-        "callers": callers,
+        "callers": opened.callers,
         "agents": agents,
         "signer": signer,
         "live": live,
-        "chain": chain,
-        "canary": canary,
+        "chain": opened.chain,
+        "canary": opened.canary,
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
+        "audit": opened.audit,
     }
 
 

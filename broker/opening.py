@@ -10,6 +10,8 @@ from typing import Any
 import structlog
 
 from broker.agents import AgentSpec
+from broker.edge.audit.entries import Action, Who, entry
+from broker.edge.audit.recording import Audit, Begun
 from broker.edge.callers import Caller
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import new_session_id
@@ -70,20 +72,29 @@ class Opening:
     enrich_url: str | None
     live: LiveSessions
     call_limit_s: int
+    audit: Audit
     ice_servers: Sequence[Mapping[str, str]] = ()
     now: Callable[[], float] = time.time
 
-    async def open(self, caller: Caller, agent: AgentSpec, session_id: str | None) -> dict[str, Any]:
-        """The answer to ``POST /realtime/token``. Raises `NotConfigured` or what the chain raises."""
+    async def open(
+        self, caller: Caller, agent: AgentSpec, session_id: str | None, who: Who
+    ) -> dict[str, Any]:
+        """The answer to ``POST /realtime/token``.
+
+        Raises `NotConfigured`, `AuditFailed` or what the chain raises. The intent goes on record while
+        memory is read, and before Azure is asked.
+        """
         if self.chain is None:
             raise NotConfigured
         going_on, session_id = session_id, session_id or new_session_id()
         structlog.contextvars.bind_contextvars(session_id=session_id)
+        intent = entry(Action.TOKEN_MINT, who, session_id=session_id, agent_id=agent.id)
+        begun = self.audit.begin(intent)
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
         remembered = await self.recall.facts(grant, going_on)
         facts = quotable(remembered.facts)
         spec = session_for(agent, facts, turn_detection=self.turn_detection, transcription=self.transcription)
-        token = await self._mint(self.chain, spec)
+        token = await self._mint(self.chain, spec, begun)
         ends_at = int(self.now()) + self.call_limit_s
         self.live.began(session_id, ends_at)
         log.info("token.minted", agent_id=agent.id, memory=remembered.status)
@@ -96,18 +107,27 @@ class Opening:
             **({"ice_servers": self.ice_servers} if self.ice_servers else {}),
         }
 
-    def grant(self, caller: Caller, agent: AgentSpec, session_id: str) -> dict[str, Any]:
+    async def grant(self, caller: Caller, agent: AgentSpec, session_id: str, who: Who) -> dict[str, Any]:
         """The answer to ``POST /realtime/grant``: for turns that still wait when their grant has ended.
 
         Azure is not asked, and no call begins. Whose session it is enrichment decides, as for every grant.
-        Raises `MemoryOff`.
+        Raises `MemoryOff` or `AuditFailed`.
         """
         if self.enrich_url is None:
             raise MemoryOff
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
+        await self.audit.write(entry(Action.GRANT_ISSUE, who, session_id=session_id, agent_id=agent.id))
         return {"session_id": session_id, "enrichment": self._enrichment(grant, expires_at)}
 
-    async def _mint(self, chain: MintChain, spec: SessionSpec) -> EphemeralToken:
+    async def _mint(self, chain: MintChain, spec: SessionSpec, begun: Begun) -> EphemeralToken:
+        async with self.audit.recorded(begun) as act:
+            token = await self._minted(chain, spec)
+            act.came_to(strategy=token.strategy)
+            if self.enrich_url:
+                act.also(Action.GRANT_ISSUE)
+        return token
+
+    async def _minted(self, chain: MintChain, spec: SessionSpec) -> EphemeralToken:
         try:
             return await chain.mint(spec)
         except NoToken as exc:

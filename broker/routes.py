@@ -12,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
 from broker.agents import DEFAULT_AGENT, AgentSpec
+from broker.edge.audit.entries import known_asker, who_asks
+from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, parse, read_body
 from broker.edge.callers import Caller, Callers
 from broker.edge.grants import GrantSigner
@@ -44,6 +46,7 @@ class State(TypedDict):
     endpoint: str | None
     model: str
     memory_url: str | None
+    audit: Audit
 
 
 class TokenRequest(BaseModel):
@@ -72,19 +75,22 @@ async def mint_token(request: Request[State]) -> Response:
     caller = await _one_who_may_call(request)
     body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
     asked = parse(TOKEN_REQUEST, body) if body else TokenRequest()
-    answer = await request.state["opening"].open(caller, _agent(request, asked.agent_id), asked.session_id)
+    agent = _agent(request, asked.agent_id)
+    answer = await request.state["opening"].open(caller, agent, asked.session_id, known_asker(request))
     return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
 
 
 async def renew_grant(request: Request[State]) -> Response:
     caller = await _one_who_may_call(request)
     asked = parse(GRANT_REQUEST, await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON))
-    answer = request.state["opening"].grant(caller, _agent(request, asked.agent_id), asked.session_id)
+    agent = _agent(request, asked.agent_id)
+    answer = await request.state["opening"].grant(caller, agent, asked.session_id, known_asker(request))
     return JSONResponse(answer, headers=NO_STORE)
 
 
 async def _one_who_may_call(request: Request[State]) -> Caller:
     caller = await request.state["callers"].identify(request)
+    who_asks(request, caller)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     return caller
@@ -151,6 +157,7 @@ async def ready(request: Request[State]) -> Response:
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
     caller = await request.state["callers"].identify(request)
+    who_asks(request, caller)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]

@@ -127,6 +127,16 @@ def nobody_s_session(settings: Settings) -> SessionSpec:
     return session_for(agent, [], turn_detection=detection, transcription=transcription)
 
 
+def on_record(settings: Settings) -> dict[str, Any]:
+    """What the audit says of these settings at start: how people are proved, and we ourselves to Azure."""
+    return {
+        "auth_required": settings.auth_required,
+        "auth_dev_tokens": settings.auth_dev_tokens,
+        "azure_voicelive_identity": settings.azure_voicelive_identity,
+        "mint_allow_key": settings.mint_allow_key,
+    }
+
+
 def turn_detection_of(settings: Settings) -> TurnDetection:
     return TurnDetection(
         settings.vad_threshold, settings.vad_prefix_padding_ms, settings.vad_silence_duration_ms

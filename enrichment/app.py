@@ -14,6 +14,9 @@ from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
+from broker.edge.audit.denials import with_denials_on_record
+from broker.edge.audit.port import UNRECORDED, AuditFailed
+from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.entra import Entra
@@ -23,6 +26,7 @@ from broker.edge.telemetry import Traced
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
+from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
@@ -30,12 +34,13 @@ from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
-from enrichment.wiring import entra_of, listening, memory_of, outbox_of
+from enrichment.wiring import entra_of, listening, memory_of, on_record, outbox_of
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
     KeysUnavailable: ProblemType("grant-unverifiable", 503, "The grant cannot be checked now"),
     StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now"),
+    AuditFailed: UNRECORDED,
     Erased: ProblemType("erased", 410, "What this belongs to was erased"),
     Unreachable: ProblemType("memory-unreachable", 503, "Memory cannot be read now", retry_after_s=5),
 }
@@ -61,7 +66,8 @@ def create_app(
     this machine's clock counts, and for an outbox in PostgreSQL the database's.
     """
     lifespan = _lifespan(settings, memory, now)
-    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
+    responders = with_denials_on_record(handlers(PROBLEMS))
+    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=responders)
     # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
     with_cors = CORSMiddleware(
         app,
@@ -84,6 +90,7 @@ def _lifespan(
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
             _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
+            audit_of(settings, "enrichment", on_record(settings), now=clock) as audit,
         ):
             entra = entra_of(settings, http, clock)
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
@@ -107,7 +114,8 @@ def _lifespan(
                     "delivery": delivery,
                     "delivering": delivering,
                     "beside": (sweeping, hearing),
-                    "erasure": erasure,
+                    "erasure": ErasureOnRecord(erasure, audit),
+                    "audit": audit,
                     "now": clock,
                 }
 

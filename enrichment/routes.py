@@ -14,13 +14,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 
+from broker.edge.audit.entries import who_asks
+from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SESSION_ID, SessionId
 from broker.edge.problems import Invalid, NotAllowed
 from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
-from enrichment.erasure import Certificate, Erasure
+from enrichment.erasure import Certificate
+from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.memory.port import Memory
 from enrichment.outbox.port import ForeignSession, Outbox
 from enrichment.reading import Reading, UnknownEpisode
@@ -42,7 +45,8 @@ class State(TypedDict):
     delivery: Delivery
     delivering: asyncio.Task[None]
     beside: tuple[asyncio.Task[None], ...]
-    erasure: Erasure
+    erasure: ErasureOnRecord
+    audit: Audit
     now: Callable[[], float]
 
 
@@ -154,9 +158,10 @@ async def search(request: Request[State]) -> Response:
 async def erase_episode(request: Request[State]) -> Response:
     """One session of the caller's. A grant erases nothing: it may only add."""
     caller = await request.state["people"].callers.identify(request)
+    who = who_asks(request, caller)
     session_id = parse(SESSION, TEXT.dump_json(request.path_params["session_id"]))
     try:
-        certificate = await request.state["erasure"].session(caller.person, session_id)
+        certificate = await request.state["erasure"].session(who, caller.person, session_id)
     except ForeignSession as exc:
         raise UnknownEpisode from exc
     return _certified(certificate)
@@ -164,16 +169,17 @@ async def erase_episode(request: Request[State]) -> Response:
 
 async def erase_me(request: Request[State]) -> Response:
     caller = await request.state["people"].callers.identify(request)
-    return _certified(await request.state["erasure"].person(caller.person))
+    return _certified(await request.state["erasure"].person(who_asks(request, caller), caller.person))
 
 
 async def erase_person(request: Request[State]) -> Response:
     """Everything of somebody else, by an operator's hand."""
     caller = await request.state["people"].callers.identify(request)
+    who = who_asks(request, caller)
     person = parse(PERSON, TEXT.dump_json(request.path_params["person"]))
     if person != caller.person and not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not erase what is somebody else's")
-    return _certified(await request.state["erasure"].person(person))
+    return _certified(await request.state["erasure"].person(who, person))
 
 
 def _certified(certificate: Certificate) -> Response:

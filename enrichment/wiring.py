@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import httpx
 
@@ -129,6 +129,17 @@ def entra_of(settings: Settings, http: httpx.AsyncClient, now: Callable[[], floa
     """The way in for access tokens, when one is registered; ``now`` gives Unix seconds."""
     registration = settings.registration
     return None if registration is None else Entra(registration, partial(fetch_key_set, http), now=now)
+
+
+def on_record(settings: Settings) -> dict[str, Any]:
+    """What the audit says of these settings: how people are proved, and where what they say is kept."""
+    return {
+        "auth_required": settings.auth_required,
+        "auth_dev_tokens": settings.auth_dev_tokens,
+        "outbox": settings.outbox_engine,
+        "memory_backend": settings.memory_backend,
+        "data_retention_days": settings.data_retention_days,
+    }
 
 
 def zep_http() -> httpx.AsyncClient:

@@ -8,9 +8,10 @@ from enum import StrEnum
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from broker.edge.audit.settings import AnchorUrl, AuditKey, AuditUrl
 from broker.edge.entra import AUTHORITY, SCOPE, Registration
 from broker.edge.ids import GUID
 
@@ -119,6 +120,11 @@ class SharedSettings(BaseSettings):
     entra_authority: BaseUrl = AUTHORITY
     cors_origins: Annotated[frozenset[PageOrigin], NoDecode, BeforeValidator(json_list)] = frozenset()
     log_level: str = Field("INFO", pattern=r"(?i)^(debug|info|warning|error)$")
+    audit_log_enabled: bool = False
+    audit_key: AuditKey | None = None
+    audit_url: AuditUrl | None = None
+    audit_anchor_url: AnchorUrl | None = None
+    audit_anchor_client_id: str | None = None
 
     @field_validator("auth_required")
     @classmethod
@@ -167,6 +173,20 @@ class SharedSettings(BaseSettings):
         if not self.auth_required or not self.entra_tenants:
             return None
         return Registration(self.entra_tenants, self.entra_audiences, self.entra_scope, self.entra_authority)
+
+    @field_validator("audit_log_enabled")
+    @classmethod
+    def _on_record_where_people_s_data_is(cls, value: bool, info: ValidationInfo) -> bool:
+        if not value and holds_people_s_data(info):
+            raise ValueError(f"must be true with ENVIRONMENT={info.data['environment']}")
+        return value
+
+    @field_validator("audit_key", "audit_url")
+    @classmethod
+    def _whole_audit(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("audit_log_enabled"):
+            raise ValueError("required with AUDIT_LOG_ENABLED")
+        return value
 
 
 def holds_people_s_data(info: ValidationInfo) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 import uvicorn
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
 from broker.edge.settings import SharedSettings
@@ -22,6 +22,7 @@ EXIT_CONFIG = os.EX_CONFIG if hasattr(os, "EX_CONFIG") else 78
 KEEP_ALIVE_S = 75  # longer than the idle time of the proxies in front, so that they never reuse a dead socket
 
 Settings = TypeVar("Settings", bound=SharedSettings)
+Read = TypeVar("Read", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ def _offer(
             parser.set_defaults(run=each.run)
 
 
-def settings_or_exit(service: str, read: Callable[[], Settings], code: int = EXIT_CONFIG) -> Settings:
+def settings_or_exit(service: str, read: Callable[[], Read], code: int = EXIT_CONFIG) -> Read:
     """What ``read`` gives; exits with the code and every mistake when the settings do not hold."""
     try:
         return read()

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from broker.edge.audit.port import AuditFailed
 from broker.edge.startup import Command, settings_or_exit
 from broker.edge.telemetry import configure_logging
 from enrichment.disk import InUse
@@ -18,6 +19,8 @@ IN_USE = (
     "The service has its files open, and an embedded outbox belongs to one process: stop it first, or keep "
     "the outbox in PostgreSQL, where this works beside it."
 )
+
+UNRECORDED = "It cannot be put on record now: mend what AUDIT_URL names, and do it again, which is harmless."
 
 Work = Callable[[Settings, argparse.Namespace], Awaitable[Answer]]
 Options = Callable[[argparse.ArgumentParser], None]
@@ -56,6 +59,8 @@ async def _answer(work: Work, settings: Settings, arguments: argparse.Namespace)
         return await work(settings, arguments)
     except InUse as exc:
         raise NotDone(IN_USE, Exit.NOT_NOW) from exc
+    except AuditFailed as exc:
+        raise NotDone(f"{UNRECORDED} ({exc})", Exit.NOT_NOW) from exc
     except StorageFailed as exc:
         raise NotDone(f"The outbox cannot be used now: {exc}. `verify` may tell more.", Exit.NOT_NOW) from exc
     except (Unreachable, ForgottenLater) as exc:

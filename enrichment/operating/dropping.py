@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 
+from broker.edge.audit.entries import Action
 from enrichment.operating.answer import Answer, NotDone
 from enrichment.operating.asking import confirm
-from enrichment.operating.opening import open_outbox
+from enrichment.operating.opening import on_record, open_outbox
+from enrichment.outbox.port import Outbox
 from enrichment.settings import Settings
 
 LONGEST_REASON = 200
@@ -15,10 +17,15 @@ LONGEST_REASON = 200
 async def drop(settings: Settings, arguments: argparse.Namespace) -> Answer:
     async with open_outbox(settings) as outbox:
         confirm("Give up this turn? Its text is deleted, and memory never gets it.", yes=arguments.yes)
-        if not await outbox.drop(arguments.session, arguments.turn, reason=f"dropped: {arguments.reason}"):
-            raise NotDone("There is no such parked turn; only what is parked can be dropped.")
+        async with on_record(settings, Action.DROP, session_id=arguments.session, turn_id=arguments.turn):
+            await _drop(outbox, arguments)
     told = {"dropped": True, "session_id": arguments.session, "turn_id": arguments.turn}
     return Answer(told, ["Its text is deleted; its id stays, so that it is not taken again."])
+
+
+async def _drop(outbox: Outbox, arguments: argparse.Namespace) -> None:
+    if not await outbox.drop(arguments.session, arguments.turn, reason=f"dropped: {arguments.reason}"):
+        raise NotDone("There is no such parked turn; only what is parked can be dropped.")
 
 
 def reason(value: str) -> str:

@@ -6,10 +6,11 @@ import argparse
 
 from enrichment.disk import InUse
 from enrichment.erasure import Certificate, Erasure
+from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.operating.answer import Answer, Exit, NotDone
 from enrichment.operating.asking import confirm
 from enrichment.operating.carrying_out import IN_USE
-from enrichment.operating.opening import open_memory, open_outbox
+from enrichment.operating.opening import open_audit, open_memory, open_outbox
 from enrichment.operating.words import counted
 from enrichment.settings import Settings
 
@@ -27,12 +28,13 @@ async def erase(settings: Settings, arguments: argparse.Namespace) -> Answer:
 
 async def _erase(settings: Settings, arguments: argparse.Namespace) -> Certificate:
     async with open_outbox(settings) as outbox, open_memory(settings) as memory:
-        erasure = Erasure(outbox, memory, lambda _person: None)
         what = f"session {arguments.session}" if arguments.session else "everything"
         confirm(f"Erase {what} of {arguments.person}, in the outbox and in memory?", yes=arguments.yes)
-        if arguments.session:
-            return await erasure.session(arguments.person, arguments.session)
-        return await erasure.person(arguments.person)
+        async with open_audit(settings) as (audit, who):
+            erasure = ErasureOnRecord(Erasure(outbox, memory, lambda _person: None), audit)
+            if arguments.session:
+                return await erasure.session(who, arguments.person, arguments.session)
+            return await erasure.person(who, arguments.person)
 
 
 def _lines(certificate: Certificate) -> list[str]:

@@ -6,11 +6,17 @@ beside it; commands that change something have to wait until it is stopped.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Unpack
 
 import apsw
 
+from broker.edge.audit.entries import Action, More, Who, entry
+from broker.edge.audit.recording import Act, Audit
+from broker.edge.audit.wiring import audit_of
 from enrichment import wiring
 from enrichment.disk import InUse, WrongPlace
 from enrichment.memory.port import Memory
@@ -61,6 +67,23 @@ async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
         with explained():
             memory = await opened.enter_async_context(wiring.memory_of(settings))
         yield memory
+
+
+@asynccontextmanager
+async def open_audit(settings: Settings) -> AsyncIterator[tuple[Audit, Who]]:
+    """To put on record what is done, and who does it: the user of this machine. A chain of its own."""
+    async with audit_of(settings, "operator", wiring.on_record(settings)) as audit:
+        yield audit, Who(actor=f"os:{pwd.getpwuid(os.getuid()).pw_name}")
+
+
+@asynccontextmanager
+async def on_record(settings: Settings, action: Action, **more: Unpack[More]) -> AsyncIterator[Act]:
+    """For doing something that must be on record, before and after. Raises `AuditFailed`."""
+    async with (
+        open_audit(settings) as (audit, who),
+        audit.recorded(audit.begin(entry(action, who, **more))) as act,
+    ):
+        yield act
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 from broker.session import SessionSpec, Transcription, TurnDetection
 from broker.settings import Settings
+from tests.on_record import demanded
 from tests.simulator.entra import ADDRESS, CLIENT_ID, TENANT
 
 AZURE = "https://gateway.example.org"  # a host of nobody we know is used as it is: one row
@@ -32,4 +33,4 @@ def settings(**changed: Any) -> Settings:
         "azure_voicelive_key": KEY,
         "cors_origins": '["https://app.example.org"]',
     }
-    return Settings(**(usual | changed))
+    return Settings(**(usual | demanded(changed.get("environment")) | changed))

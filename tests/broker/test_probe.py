@@ -33,6 +33,7 @@ from broker.probing.hearing import Heard
 from broker.probing.report import WIDTH, Report
 from tests.broker.build import settings
 from tests.broker.certificates import self_signed
+from tests.on_record import ON_RECORD
 from tests.simulator.entra import CLIENT_ID, TENANT
 from tests.simulator.loopback import loopback_only
 
@@ -328,6 +329,7 @@ def test_as_a_process_it_says_the_same(simulator):
         "ENTRA_AUDIENCES": f'["{CLIENT_ID}"]',
         "AZURE_VOICELIVE_ENDPOINT": simulator,
         "AZURE_VOICELIVE_KEY": KEY,
+        **{name.upper(): str(value) for name, value in ON_RECORD.items()},
     }
     command = [sys.executable, "-m", "broker", "probe", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -110,6 +110,42 @@ def test_grants_that_must_outlive_a_restart_need_a_lasting_key():
     assert line == "GRANT_SIGNING_KEY: required with ENVIRONMENT=uat"
 
 
+@pytest.mark.parametrize("environment", ["test", "uat", "production"])
+def test_where_people_s_data_is_what_is_done_must_go_on_record(environment):
+    strict = {"environment": environment, "mint_allow_key": True, **SIGN_IN}
+    assert refused(**strict, audit_log_enabled=False) == [
+        f"AUDIT_LOG_ENABLED: must be true with ENVIRONMENT={environment}"
+    ]
+    assert settings(**strict).audit_log_enabled
+
+
+def test_a_record_needs_a_key_and_a_place():
+    assert refused(audit_log_enabled=True) == [
+        "AUDIT_KEY: required with AUDIT_LOG_ENABLED",
+        "AUDIT_URL: required with AUDIT_LOG_ENABLED",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("audit_key", "canary-too-short"),
+        ("audit_key", "canary " * 8),
+        ("audit_url", "canary"),
+        ("audit_url", "file:"),
+        ("audit_url", "file://canary/share"),
+        ("audit_url", "mysql://u:canary@h/d"),
+        ("audit_anchor_url", "https://canary.example"),
+        ("audit_anchor_url", "https://r.blob.core.windows.net.canary.example/c"),
+        ("audit_anchor_url", "http://canary.blob.core.windows.net/c"),
+    ],
+)
+def test_a_record_that_could_not_be_kept_is_refused_without_its_value(name, value):
+    (line,) = refused(**{name: value})
+    assert line.startswith(f"{name.upper()}: ")
+    assert "canary" not in line
+
+
 def test_a_signing_key_of_another_kind_is_refused_without_showing_it():
     (line,) = refused(grant_signing_key="-----BEGIN canary-----")
     assert line.startswith("GRANT_SIGNING_KEY: ")

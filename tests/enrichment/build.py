@@ -10,6 +10,7 @@ from typing import Any
 from enrichment.memory.port import Episodes, Forgotten, Found, Recalled, Unreachable
 from enrichment.settings import Settings
 from enrichment.turns import Speaker, Turn
+from tests.on_record import demanded
 
 SPOKEN_AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 
@@ -33,7 +34,7 @@ def settings(data: Path, **changed: Any) -> Settings:
         "outbox_ballast_mb": 0,
         "cors_origins": '["https://app.example.org"]',
     }
-    return Settings(**(usual | changed))
+    return Settings(**(usual | demanded(changed.get("environment")) | changed))
 
 
 class FakeMemory:

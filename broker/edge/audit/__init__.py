@@ -1,0 +1,1 @@
+"""Who did what: written down before and after it is done, so that nobody can change it later unseen."""
