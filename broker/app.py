@@ -8,15 +8,16 @@ from contextlib import asynccontextmanager
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
 from broker.edge.background import background
 from broker.edge.callers import callers_for
 from broker.edge.grants import GrantSigner, load_signing_key
+from broker.edge.hardened import around
+from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.problems import ProblemType, handlers
-from broker.edge.telemetry import Traced
+from broker.edge.sharing import shared_limits_of
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -26,15 +27,18 @@ from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavail
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, NotConfigured, Opening
 from broker.page import page_headers, page_routes
+from broker.quota import Quota
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
 from broker.settings import Settings
 from broker.upstream import Upstream, http_session
 from broker.wiring import (
     domains_of,
+    door_of,
     endpoints_of,
     identity_of,
     nobody_s_session,
+    quota_of,
     transcription_of,
     turn_detection_of,
 )
@@ -48,6 +52,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     Throttled: ProblemType("mint-throttled", 503, "The voice service is busy"),
     Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
     OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),
+    TooMany: TOO_MANY,
     Misconfigured: ProblemType("mint-misconfigured", 502, "The voice service refuses our configuration"),
 }
 
@@ -64,6 +69,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             http_session() as azure,
             http_session() as enrichment,
             identity_of(settings) as identity,
+            shared_limits_of(settings) as shared,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
@@ -73,55 +79,50 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                yield _state(settings, chain, canary, read, now)
+                opening = _opening(settings, chain, read, quota_of(settings, shared, now), now)
+                yield _state(settings, opening, canary, now)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
-    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
-    with_cors = CORSMiddleware(
-        app,
-        allow_origins=sorted(settings.cors_origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "traceparent"],
-        expose_headers=["Retry-After", "X-Trace-Id"],
-    )
-    return Traced(with_cors)
+    return around(app, settings, ["GET", "POST"])
 
 
-def _state(
+def _opening(
     settings: Settings,
     chain: MintChain | None,
-    canary: Canary | None,
     enrichment: Upstream,
+    quota: Quota,
     now: Callable[[], float],
-) -> State:
-    agents = load_agents(settings.azure_voicelive_voice)
-    signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
-    live = LiveSessions(now)
+) -> Opening:
+    return Opening(
+        agents=load_agents(settings.azure_voicelive_voice),
+        signer=GrantSigner(_signing_key(settings), environment=settings.environment, now=now),
+        recall=_recall(settings, enrichment),
+        chain=chain,
+        turn_detection=turn_detection_of(settings),
+        transcription=transcription_of(settings),
+        greeting=settings.enable_proactive_greeting,
+        enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
+        live=LiveSessions(now),
+        quota=quota,
+        call_limit_s=settings.call_limit_s,
+        ice_servers=[server.for_browser() for server in settings.ice_servers],
+    )
+
+
+def _state(settings: Settings, opening: Opening, canary: Canary | None, now: Callable[[], float]) -> State:
     return {
-        "opening": Opening(
-            agents=agents,
-            signer=signer,
-            recall=_recall(settings, enrichment),
-            chain=chain,
-            turn_detection=turn_detection_of(settings),
-            transcription=transcription_of(settings),
-            greeting=settings.enable_proactive_greeting,
-            enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
-            live=live,
-            call_limit_s=settings.call_limit_s,
-            ice_servers=[server.for_browser() for server in settings.ice_servers],
-            now=now,
-        ),
+        "opening": opening,
         "callers": callers_for(
             auth_required=settings.auth_required,
             development_tokens=settings.auth_dev_tokens,
             origins=settings.cors_origins,
         ),
-        "agents": agents,
-        "signer": signer,
-        "live": live,
-        "chain": chain,
+        "door": door_of(settings, now),
+        "agents": opening.agents,
+        "signer": opening.signer,
+        "live": opening.live,
+        "chain": opening.chain,
         "canary": canary,
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,

@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from broker.agents import DEFAULT_AGENT, AgentSpec
 from broker.edge.bodies import JSON, parse, read_body
-from broker.edge.callers import Callers
+from broker.edge.callers import Caller, Callers
+from broker.edge.door import Door
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import AgentId, SessionId
 from broker.edge.problems import Invalid, NotAllowed
@@ -36,6 +37,7 @@ class State(TypedDict):
 
     opening: Opening
     callers: Callers
+    door: Door
     agents: Mapping[str, AgentSpec]
     signer: GrantSigner
     live: LiveSessions
@@ -59,7 +61,7 @@ TOKEN_REQUEST = TypeAdapter(TokenRequest)
 
 
 async def mint_token(request: Request[State]) -> Response:
-    caller = request.state["callers"].identify(request)
+    caller = _caller_of(request)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
@@ -124,12 +126,18 @@ async def ready(request: Request[State]) -> Response:
 
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
-    caller = request.state["callers"].identify(request)
+    caller = _caller_of(request)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]
     rows = [] if chain is None else standing_of(chain)
     return JSONResponse({"rows": rows}, headers=NO_STORE)
+
+
+def _caller_of(request: Request[State]) -> Caller:
+    """Raises `TooMany` before `NotSignedIn`."""
+    with request.state["door"].passing(request):
+        return request.state["callers"].identify(request)
 
 
 def _memory(url: str | None) -> dict[str, Any] | None:

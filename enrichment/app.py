@@ -11,18 +11,20 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import structlog
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.edge.callers import Callers, callers_for
+from broker.edge.hardened import around
+from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.problems import ProblemType, handlers
-from broker.edge.telemetry import Traced
+from broker.edge.sharing import shared_limits_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
 from enrichment.grant_keys import Grants, KeysUnavailable
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
+from enrichment.quota import quota_of
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
@@ -32,6 +34,7 @@ from enrichment.wiring import listening, memory_of, outbox_of
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
     KeysUnavailable: ProblemType("grant-unverifiable", 503, "The grant cannot be checked now"),
+    TooMany: TOO_MANY,
     StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now"),
     Erased: ProblemType("erased", 410, "What this belongs to was erased"),
     Unreachable: ProblemType("memory-unreachable", 503, "Memory cannot be read now", retry_after_s=5),
@@ -59,15 +62,7 @@ def create_app(
     """
     lifespan = _lifespan(settings, memory, now)
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=handlers(PROBLEMS))
-    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
-    with_cors = CORSMiddleware(
-        app,
-        allow_origins=sorted(settings.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "traceparent"],
-        expose_headers=["Retry-After", "X-Trace-Id"],
-    )
-    return Traced(with_cors)
+    return around(app, settings, ["GET", "POST", "DELETE"])
 
 
 def _lifespan(
@@ -81,6 +76,7 @@ def _lifespan(
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
             _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
+            shared_limits_of(settings) as shared,
         ):
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
@@ -95,6 +91,7 @@ def _lifespan(
             ):
                 yield {
                     "people": People(grants, _callers(settings)),
+                    "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake),
                     "reading": reading,
                     "outbox": outbox,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from broker.edge.problems import CutOff, Invalid, TooLarge, TooSlow, Unreadable, WrongMediaType
+from broker.edge.problems import CutOff, Invalid, TooDeep, TooLarge, TooSlow, Unreadable, WrongMediaType
 
 READ_DEADLINE_S = 5.0
 JSON = frozenset({"application/json"})
 JSON_OR_BEACON = frozenset({"application/json", "text/plain"})  # a beacon cannot set application/json unasked
+DEEPEST = 6
+STRUCTURE = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)  # strings are passed over whole
 
 Model = TypeVar("Model")
 
@@ -39,7 +42,9 @@ async def read_body(request: Request[Any], *, max_bytes: int, kinds: Collection[
 
 
 def parse(adapter: TypeAdapter[Model], body: bytes) -> Model:
-    """The body as a model. Raises `Unreadable` when it is not JSON, `Invalid` when it is another JSON."""
+    """The body as a model. Raises `Unreadable` when it is no JSON, `TooDeep` or `Invalid` when another."""
+    if body.count(b"[") + body.count(b"{") > DEEPEST:
+        _refuse_depth(body)
     try:
         return adapter.validate_json(body)
     except ValidationError as exc:
@@ -47,6 +52,18 @@ def parse(adapter: TypeAdapter[Model], body: bytes) -> Model:
         if any(problem["type"] == "json_invalid" for problem in problems):
             raise Unreadable from exc
         raise Invalid([(_pointer(problem["loc"]), problem["msg"]) for problem in problems]) from exc
+
+
+def _refuse_depth(body: bytes) -> None:
+    depth = 0
+    for found in STRUCTURE.finditer(body):
+        mark = found[0]
+        if mark in b"[{":
+            depth += 1
+            if depth > DEEPEST:
+                raise TooDeep
+        elif mark in b"]}":
+            depth -= 1
 
 
 async def _read(request: Request[Any], max_bytes: int) -> bytes:
