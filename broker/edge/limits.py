@@ -92,7 +92,7 @@ class Kept:
         self, subjects: Sequence[str], work: Callable[[dict[str, State], int], list[int]]
     ) -> list[int]:
         """As `Shared.change`, at once: nothing can come between."""
-        return work({subject: self._state(subject) for subject in subjects}, int(self._now() * 1000))
+        return work({subject: self._state(subject) for subject in subjects}, round(self._now() * 1000))
 
     def _state(self, subject: str) -> State:
         state = self._states.get(subject)

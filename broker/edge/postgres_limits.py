@@ -77,7 +77,7 @@ class PostgresLimits:
             max_size=4,
             open=False,
             configure=_prepare,
-            timeout=ANSWER_S,
+            timeout=answer_s,
             reconnect_timeout=2.0,
         )
 
@@ -122,7 +122,7 @@ class PostgresLimits:
     async def _now_ms(self, connection: Connection) -> int:
         asked = await connection.execute(NOW, {"now": self._now() if self._now else None})
         (seconds,) = await asked.fetchone() or (0.0,)
-        return int(seconds * 1000)
+        return round(float(seconds) * 1000)
 
     async def _tidy(self, connection: Connection) -> None:
         """Once an hour, what nobody has asked about for two days goes."""

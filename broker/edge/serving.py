@@ -122,8 +122,17 @@ class Server(uvicorn.Server):
 def serve_http(app: ASGIApp, *, host: str, port: int, drains_for_s: float) -> None:
     """Until SIGINT or SIGTERM; what it has begun to answer is answered. Exits with 3 when it never began."""
     leaving = Leaving(app)
-    config = uvicorn.Config(
-        leaving,
+    server = Server(config_of(leaving, host=host, port=port), leaving, drains_for_s)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(NOT_STARTED)
+
+
+def config_of(app: ASGIApp, *, host: str, port: int) -> uvicorn.Config:
+    """How uvicorn serves either service."""
+    return uvicorn.Config(
+        app,
         host=host,
         port=port,
         http=PatientProtocol,
@@ -136,8 +145,3 @@ def serve_http(app: ASGIApp, *, host: str, port: int, drains_for_s: float) -> No
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=10,
     )
-    server = Server(config, leaving, drains_for_s)
-    with suppress(KeyboardInterrupt):
-        server.run()
-    if not server.started:
-        sys.exit(NOT_STARTED)
