@@ -1,4 +1,4 @@
-"""Attacks 25, 26, 30, 35 and 39: what a service answers to requests that were made to hurt it."""
+"""Attacks 25, 26, 30, 33 to 35 and 39: what a service answers to requests that were made to hurt it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import resource
 import time
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from pydantic import TypeAdapter
 from broker.edge import bodies, serving
 from broker.edge.bodies import DEEPEST, parse
 from broker.edge.problems import TooDeep, Unreadable
+from broker.minting.chain import MintChain
 from tests.attacks.wire import head, said_to, served, status_of
 from tests.broker.build import settings
 from tests.broker.conftest import azure, broker  # noqa: F401 - fixtures
@@ -293,7 +295,17 @@ async def test_39_a_chunked_body_alone_is_an_ordinary_one(address):
     assert b"urn:voicelive:problem:voice-not-configured" in answer
 
 
-# 35: what comes back from upstream
+# 33 to 35: what comes back from upstream
+
+
+@pytest.mark.parametrize(
+    "wish", ["99999999", "-5", "NaN", "inf", "1e400", "Wed, 18 Nov 2099 11:06:50 GMT", "soon", "0", ""]
+)
+async def test_33_whatever_azure_wishes_callers_are_told_a_sane_time(broker, azure, wish):  # noqa: F811
+    azure.respond(429, headers={"Retry-After": wish, "retry-after-ms": "x"}, json={"error": {"code": "429"}})
+    response = await broker.post("/realtime/token", json={})
+    assert 1 <= int(response.headers["retry-after"]) <= 60
+    assert problem(response, 503, "mint-throttled")["retry_after_ms"] <= 60_000
 
 
 @pytest.mark.parametrize(
@@ -314,15 +326,17 @@ async def test_35_a_huge_or_garbled_token_is_a_problem_of_upstream_and_quotes_no
 
 
 async def test_34_a_body_that_drips_ends_with_its_attempt(monkeypatch):
-    monkeypatch.setattr("broker.app.ANSWER_S", 0.2)
-    over = asyncio.Event()
+    monkeypatch.setattr("broker.app.MintChain", partial(MintChain, attempt_s=0.3))
+    over, dripping = asyncio.Event(), []
 
     async def drip(reader, writer):
+        dripping.append(asyncio.current_task())
         await reader.read(100)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
-        while not over.is_set() and not reader.at_eof():
+        while not over.is_set() and not writer.is_closing():
             writer.write(b" ")
-            await asyncio.wait([asyncio.ensure_future(over.wait())], timeout=0.05)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.05)
         writer.close()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
@@ -331,4 +345,5 @@ async def test_34_a_body_that_drips_ends_with_its_attempt(monkeypatch):
         async with running(broker_app(settings(azure_voicelive_endpoint=url))) as service, asyncio.timeout(6):
             response = await service.post("/realtime/token", json={})
         over.set()
+        await asyncio.gather(*dripping)
     assert response.status_code in {503, 504}
