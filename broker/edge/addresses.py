@@ -8,8 +8,6 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-V4_BITS, V6_BITS = 24, 56  # what one office, or one customer of a provider, has
-
 
 class Behind:
     """Puts the client's own address and scheme into the scope of a service behind trusted proxies.
@@ -38,17 +36,14 @@ class Behind:
 
 
 def neighbourhood(scope: Scope) -> str:
-    """The network that the client's address is in: /24, or /56 of IPv6. "unknown" without an address."""
-    host = (scope.get("client") or ("", 0))[0]
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "unknown"
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is None:
-            return f"{ipaddress.IPv6Address(int(address) >> 128 - V6_BITS << 128 - V6_BITS)}/{V6_BITS}"
-        address = address.ipv4_mapped
-    return f"{ipaddress.IPv4Address(int(address) >> 32 - V4_BITS << 32 - V4_BITS)}/{V4_BITS}"
+    """The network of the client's address, as an office has one: /24, or /56 of IPv6; else "unknown"."""
+    host: str = (scope.get("client") or ("", 0))[0]
+    if ":" not in host:  # the server's own word, or one that `Behind` has read: a name is no address
+        return f"{host.rpartition('.')[0]}.0/24" if host.count(".") == 3 else "unknown"
+    address = ipaddress.IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped:
+        return neighbourhood({"client": (str(address.ipv4_mapped), 0)})
+    return f"{ipaddress.IPv6Address(int(address) >> 72 << 72)}/56"
 
 
 def _address(hop: str) -> str | None:

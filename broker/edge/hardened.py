@@ -87,9 +87,10 @@ class Hardened:
 
     def _may_write(self, scope: Scope, seen: dict[bytes, bytes]) -> bool:
         """A page of ours, a listed one, or no page at all: a program sends neither header."""
+        site = seen.get(b"sec-fetch-site", b"none")
         origin = seen.get(b"origin")
-        if origin is None:
-            return seen.get(b"sec-fetch-site", b"none") in (b"none", b"same-origin")
+        if origin is None or site == b"same-origin":  # the latter also behind a proxy that nobody told us of
+            return site in (b"none", b"same-origin")
         return origin in self._origins or origin == _own(scope, seen)
 
 

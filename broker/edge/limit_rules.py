@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from broker.edge.limits import State, Wish
 
@@ -105,32 +105,35 @@ class CallTime:
         seconds = min(wish.amount, self.a_day.left(state, now_ms))
         self.a_day.take(state, Wish(wish.subject, self.a_day, seconds), now_ms)
         ends_ms = now_ms + seconds * 1000
-        lasting = self._lasting(state, now_ms)
-        state[self.name] = [*lasting, [wish.of, ends_ms, seconds]]
+        calls = state.setdefault(self.name, {})
+        calls[wish.of] = [*_lasting(calls.get(wish.of, ()), now_ms), [ends_ms, seconds]]
         return ends_ms
 
     def undo(self, state: State, wish: Wish, taken: int, now_ms: int) -> None:
-        for call in self._lasting(state, now_ms):
-            if call[:2] == [wish.of, taken]:
-                state[self.name].remove(call)
-                self.a_day.undo(state, wish, call[2], now_ms)
-                return
+        calls = state.get(self.name, {})
+        for call in calls.get(wish.of, ()):
+            if call[0] == taken:
+                calls[wish.of].remove(call)
+                self.a_day.undo(state, wish, call[1], now_ms)
+                break
+        if not calls.get(wish.of, True):
+            del calls[wish.of]
 
     def _place_in_ms(self, state: State, wish: Wish, now_ms: int) -> int:
         """How long until one session less is live; a session that goes on takes no further place."""
-        ends: dict[str, int] = {}
-        for session, ends_ms, _ in self._lasting(state, now_ms):
-            ends[session] = max(ends_ms, ends.get(session, 0))
-        if wish.of in ends or len(ends) < self.live:
+        calls = state.get(self.name, {})
+        if wish.of in calls or len(calls) < self.live:
             return 0
-        return sorted(ends.values())[len(ends) - self.live] - now_ms
+        state[self.name] = live = {of: left for of in calls if (left := _lasting(calls[of], now_ms))}
+        if len(live) < self.live:
+            return 0
+        ends_ms = sorted(max(call[0] for call in left) for left in live.values())
+        return ends_ms[len(ends_ms) - self.live] - now_ms
 
-    def _lasting(self, state: State, now_ms: int) -> list[list[Any]]:
-        calls = state.get(self.name)
-        if not calls:
-            return []
-        state[self.name] = lasting = [call for call in calls if call[1] > now_ms]
-        return lasting
+
+def _lasting(calls: Iterable[list[int]], now_ms: int) -> list[list[int]]:
+    """Those that may still be going on, each as when it must end and how many seconds it was granted."""
+    return [call for call in calls if call[0] > now_ms]
 
 
 @dataclass(frozen=True, slots=True)

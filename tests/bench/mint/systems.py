@@ -15,7 +15,7 @@ from tests.bench.mint.peers import Peer, Place
 from tests.bench.mint.processes import Cores, Process, Program, started
 from tests.bench.mint.upstream import MINT
 from tests.local.processes import Command, NotStarted, free_port
-from tests.local.stack import Plan
+from tests.local.stack import COUNTED, Plan
 
 DIRECT, FLOOR = "Azure's fake, asked directly", "floor: Starlette and aiohttp"
 OURS, OURS_WITHOUT_MEMORY = "broker, everything on", "broker, memory off"
@@ -86,7 +86,7 @@ class Stage:
             "AZURE_VOICELIVE_KEY": "bench-key",
             "AZURE_VOICELIVE_MODEL": "gpt-realtime",
         }
-        plan = Plan(self._folder, settings=azure)
+        plan = Plan(self._folder, settings=azure | COUNTED)
         enrichment, broker = plan.services()
         without = plan.broker(port=free_port(), ENRICHMENT_URL="")
         beside = await self._run_service(enrichment, cores=self._cores.others)
