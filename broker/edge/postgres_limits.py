@@ -19,10 +19,11 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
-from broker.edge.limits import State, StoreAway
+from broker.edge.limits import State, StoreAway, TooMany
 
 ANSWER_S = 0.05  # what a mint waits at most; then this process decides alone
-REST_S = 5.0  # how long it then goes on alone before it asks again
+PATIENCE = 3  # so many answers in a row that did not come
+REST_S = 5.0  # and it goes on alone for so long before it asks again
 CLOSE_S = 2.0
 FORGET_S = 2 * 86_400  # no rule looks further back than a day
 TIDY_S = 3_600.0
@@ -33,15 +34,19 @@ CREATE TABLE IF NOT EXISTS voicelive_limits (
   subject bytea PRIMARY KEY, state jsonb NOT NULL, seen_at float8 NOT NULL
 )
 """
-# ON CONFLICT locks each row, in the order of the subjects, until the transaction ends.
+# ON CONFLICT locks each row, in the order of the subjects, until the transaction ends; what is returned, the
+# time included, is from then.
 LOCK = """
 INSERT INTO voicelive_limits AS kept (subject, state, seen_at)
 SELECT subject, '{}', extract(epoch FROM clock_timestamp()) FROM unnest(%(subjects)s::bytea[]) AS subject
 ON CONFLICT (subject) DO UPDATE SET seen_at = excluded.seen_at
-RETURNING subject, state
+RETURNING subject, state, coalesce(%(now)s::float8, extract(epoch FROM clock_timestamp())::float8)
 """
-NOW = "SELECT coalesce(%(now)s::float8, extract(epoch FROM clock_timestamp())::float8)"
-KEEP = "UPDATE voicelive_limits SET state = %s WHERE subject = %s"
+KEEP = """
+UPDATE voicelive_limits AS kept SET state = new.state
+FROM unnest(%(subjects)s::bytea[], %(states)s::jsonb[]) AS new (subject, state)
+WHERE kept.subject = new.subject
+"""
 TIDY = "DELETE FROM voicelive_limits WHERE seen_at < extract(epoch FROM clock_timestamp()) - %s"
 
 Connection = AsyncConnection[TupleRow]
@@ -67,6 +72,7 @@ class PostgresLimits:
         self._now = now
         self._monotonic = monotonic
         self._answer_s = answer_s
+        self._failures = 0
         self._resting_until = 0.0
         self._tidy_at = 0.0
         self._under_way: set[asyncio.Task[list[int]]] = set()
@@ -90,7 +96,7 @@ class PostgresLimits:
         await self._pool.close(timeout=CLOSE_S)
 
     async def change(self, subjects: Sequence[str], work: Work) -> list[int]:
-        """As `Shared.change`. Raises `StoreAway` after 50 ms, and for 5 s after that at once."""
+        """As `Shared.change`. Raises `StoreAway` after 50 ms; after three times, for 5 s, at once."""
         if self._monotonic() < self._resting_until:
             raise StoreAway
         task = asyncio.create_task(self._change(subjects, work), name="limits")
@@ -99,30 +105,37 @@ class PostgresLimits:
         try:
             # psycopg asks a database that hangs to cancel, for seconds: nobody here waits for that.
             async with asyncio.timeout(self._answer_s):
-                return await asyncio.shield(task)
+                taken = await asyncio.shield(task)
         except (TimeoutError, psycopg.Error) as exc:
-            self._resting_until = self._monotonic() + REST_S
-            log.warning("limits.alone", error=type(exc).__name__)
+            self._failed(type(exc).__name__)
             raise StoreAway from exc
+        except TooMany:
+            self._failures = 0  # that was an answer
+            raise
+        else:
+            self._failures = 0
+            return taken
         finally:
             task.cancel()
+
+    def _failed(self, error: str) -> None:
+        self._failures += 1
+        if self._failures >= PATIENCE:
+            self._resting_until = self._monotonic() + REST_S
+        log.warning("limits.alone", error=error)
 
     async def _change(self, subjects: Sequence[str], work: Work) -> list[int]:
         hashed = {_hashed(subject): subject for subject in subjects}
         async with self._pool.connection() as connection, connection.transaction():
-            locked = await connection.execute(LOCK, {"subjects": sorted(hashed)})
-            states = {hashed[bytes(key)]: state for key, state in await locked.fetchall()}
-            taken = work(states, await self._now_ms(connection))
-            async with connection.cursor() as cursor:
-                kept = [(Jsonb(states[subject]), key) for key, subject in hashed.items()]
-                await cursor.executemany(KEEP, kept)
+            keys = sorted(hashed)
+            now = self._now() if self._now else None
+            locked = await (await connection.execute(LOCK, {"subjects": keys, "now": now})).fetchall()
+            states = {hashed[bytes(key)]: state for key, state, _ in locked}
+            taken = work(states, round(max(seconds for *_, seconds in locked) * 1000))
+            kept = [Jsonb(states[hashed[key]]) for key in keys]
+            await connection.execute(KEEP, {"subjects": keys, "states": kept})
             await self._tidy(connection)
         return taken
-
-    async def _now_ms(self, connection: Connection) -> int:
-        asked = await connection.execute(NOW, {"now": self._now() if self._now else None})
-        (seconds,) = await asked.fetchone() or (0.0,)
-        return round(float(seconds) * 1000)
 
     async def _tidy(self, connection: Connection) -> None:
         """Once an hour, what nobody has asked about for two days goes."""
