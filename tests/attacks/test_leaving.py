@@ -146,3 +146,42 @@ async def test_a_second_signal_ends_the_waiting(brokers, impatience):
     async with asyncio.timeout(5):
         await leaving.process.wait()
     assert time.monotonic() - began < 5
+
+
+async def test_every_turn_that_was_answered_202_outlives_the_service_that_took_it(tmp_path):
+    service = Plan(tmp_path, settings={"DRAIN_S": "0.3"}).services()[1]
+    running = await start(service, tmp_path)
+    try:
+        await running.answers()
+        taken = await posted_until_it_is_gone(running)
+        assert len(taken) > 20
+        running = await start(service, tmp_path)
+        await running.answers()
+        async with httpx.AsyncClient(trust_env=False) as http:
+            episode = (await http.get(f"{service.url}/memory/episodes/s-1")).json()
+    finally:
+        await running.kill()
+    assert {line["turn_id"] for line in episode["transcript"]} >= taken
+
+
+async def posted_until_it_is_gone(running) -> set[str]:
+    """Ids that were answered 202 by a service that was told to end in the middle of it."""
+    taken: set[str] = set()
+
+    async def post(sender) -> None:
+        async with httpx.AsyncClient(trust_env=False, timeout=10) as http:
+            for number in range(10_000):
+                turn = {"text": "x", "speaker": "user", "turn_id": f"t{sender}-{number}", "session_id": "s-1"}
+                try:
+                    answer = await http.post(f"{running.url}/memory/enrich", json=turn)
+                except httpx.TransportError:
+                    return  # who comes that late is answered nothing: it keeps what it has, and posts again
+                assert answer.status_code == 202, answer.text
+                taken.add(turn["turn_id"])
+                if len(taken) == 20:
+                    running.process.send_signal(signal.SIGTERM)
+
+    async with asyncio.timeout(15):
+        await asyncio.gather(*(post(sender) for sender in range(8)))
+        await running.process.wait()
+    return taken
