@@ -69,6 +69,11 @@ bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hou
 chaos: $(INSTALLED) ## Kill, cut, fill, freeze and shuffle under load: no acknowledged turn may be lost (20 minutes; one with ARGS=--short)
 	@$(PY) -m tests.chaos $(ARGS)
 
+.PHONY: soak-browser
+soak-browser: $(INSTALLED) ## End 300 visits while a page speaks: no turn it stored may be lost or doubled (4 minutes; one with ARGS=--short)
+	@$(PY) -m tests.chromium
+	@$(PY) -m tests.bench.soak_browser $(ARGS)
+
 .PHONY: bench-enrich
 bench-enrich: $(INSTALLED) ## Measure accepting, delivering and reading back, beside the bare engine (10 minutes; two with ARGS=--short)
 	@$(PY) -m tests.bench.enrich $(ARGS)

@@ -25,7 +25,7 @@ from broker.minting.credentials import Identity
 from broker.minting.health import Health
 from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
-from broker.opening import LiveSessions, NotConfigured, Opening
+from broker.opening import LiveSessions, MemoryOff, NotConfigured, Opening
 from broker.page import page_headers, page_routes
 from broker.quota import Quota
 from broker.recall import NoRecall, Recall
@@ -49,6 +49,7 @@ ANSWER_S = 2.0
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownAgent: ProblemType("unknown-agent", 404, "There is no such agent"),
     NotConfigured: ProblemType("voice-not-configured", 503, "Voice is not configured here"),
+    MemoryOff: ProblemType("memory-off", 404, "There is no memory here"),
     Throttled: ProblemType("mint-throttled", 503, "The voice service is busy"),
     Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
     OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),

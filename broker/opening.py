@@ -26,6 +26,10 @@ class NotConfigured(Exception):
     """There is no Azure resource to mint at."""
 
 
+class MemoryOff(Exception):
+    """There is no enrichment that a grant could be for."""
+
+
 class LiveSessions:
     """Sessions that hold a token and whose call may still last. Kept in this process and only counted."""
 
@@ -90,11 +94,23 @@ class Opening:
         log.info("token.minted", agent_id=agent.id, memory=remembered.status)
         return _answer(token, agent, session_id) | {
             "call_ends_at": ends_at,
+            "call_lasts_s": self.call_limit_s,
             "enrichment": self._enrichment(grant, expires_at),
             "memory": {"status": remembered.status, "facts": len(facts)},
             "greeting": self.greeting,
             **({"ice_servers": self.ice_servers} if self.ice_servers else {}),
         }
+
+    def grant(self, caller: Caller, agent: AgentSpec, session_id: str) -> dict[str, Any]:
+        """The answer to ``POST /realtime/grant``: for turns that still wait when their grant has ended.
+
+        Azure is not asked, and no call begins. Whose session it is enrichment decides, as for every grant.
+        Raises `MemoryOff`.
+        """
+        if self.enrich_url is None:
+            raise MemoryOff
+        grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
+        return {"session_id": session_id, "enrichment": self._enrichment(grant, expires_at)}
 
     async def _mint(self, chain: MintChain, spec: SessionSpec) -> EphemeralToken:
         try:

@@ -57,20 +57,46 @@ class TokenRequest(BaseModel):
     session_id: SessionId | None = None
 
 
+class GrantRequest(BaseModel):
+    """The body of ``POST /realtime/grant``: the session whose turns the grant is for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    session_id: SessionId
+    agent_id: AgentId | None = None
+
+
 TOKEN_REQUEST = TypeAdapter(TokenRequest)
+GRANT_REQUEST = TypeAdapter(GrantRequest)
 
 
 async def mint_token(request: Request[State]) -> Response:
+    caller = _one_who_may_call(request)
+    body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
+    asked = parse(TOKEN_REQUEST, body) if body else TokenRequest()
+    answer = await request.state["opening"].open(caller, _agent(request, asked.agent_id), asked.session_id)
+    return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
+
+
+async def renew_grant(request: Request[State]) -> Response:
+    caller = _one_who_may_call(request)
+    asked = parse(GRANT_REQUEST, await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON))
+    answer = request.state["opening"].grant(caller, _agent(request, asked.agent_id), asked.session_id)
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+def _one_who_may_call(request: Request[State]) -> Caller:
     caller = _caller_of(request)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
-    body = await read_body(request, max_bytes=TOKEN_BODY_BYTES, kinds=JSON)
-    asked = parse(TOKEN_REQUEST, body) if body else TokenRequest()
-    agent = request.state["agents"].get(asked.agent_id or DEFAULT_AGENT)
+    return caller
+
+
+def _agent(request: Request[State], wished: str | None) -> AgentSpec:
+    agent = request.state["agents"].get(wished or DEFAULT_AGENT)
     if agent is None:
         raise Invalid([("/agent_id", f"must be one of: {', '.join(request.state['agents'])}")])
-    answer = await request.state["opening"].open(caller, agent, asked.session_id)
-    return Response(to_json(answer), headers=NO_STORE, media_type="application/json")
+    return agent
 
 
 async def list_agents(request: Request[State]) -> Response:
@@ -141,11 +167,19 @@ def _caller_of(request: Request[State]) -> Caller:
 
 
 def _memory(url: str | None) -> dict[str, Any] | None:
-    return None if url is None else {"url": f"{url}/memory/enrich", "episodes_url": f"{url}/memory/episodes"}
+    if url is None:
+        return None
+    return {
+        "url": f"{url}/memory/enrich",
+        "episodes_url": f"{url}/memory/episodes",
+        "context_url": f"{url}/memory/context",
+        "person_url": f"{url}/memory/users/me",
+    }
 
 
 VOICE: list[BaseRoute] = [
     Route("/realtime/token", mint_token, methods=["POST"]),
+    Route("/realtime/grant", renew_grant, methods=["POST"]),
     Route("/realtime/strategies", strategies),
     Route("/agents", list_agents),
     Route("/config/{agent_id}", agent_config),

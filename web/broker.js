@@ -1,14 +1,19 @@
+import { aborted } from "./aborted.js";
+
 /** @typedef {{id: string, name: string, role?: string, voice?: string}} Agent */
 /** @typedef {{url: string, grant: string, expires_at: number}} EnrichmentRoute */
 /**
  * The broker's answer: everything one call needs. No address of Azure is made in the browser.
- * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number,
+ * @typedef {{token: string, calls_url: string, session_id: string, agent: Agent, greeting: boolean, call_ends_at?: number, call_lasts_s?: number,
  *   model?: string, strategy?: string, trace_id?: string, ice_servers?: RTCIceServer[], session_update: {type: string, [key: string]: any} | null, enrichment: EnrichmentRoute | null,
  *   memory: {status: "hit" | "miss" | "timeout" | "off", facts: number}}} CallPass
  */
-/** @typedef {{agents: Agent[], default_agent: string, enrichment: {url: string, episodes_url: string} | null}} Agents */
+/** @typedef {{url: string, episodes_url: string, context_url: string, person_url: string}} MemoryUrls */
+/** @typedef {{agents: Agent[], default_agent: string, enrichment: MemoryUrls | null}} Agents */
 /** @typedef {{turn_id: string, role: "user" | "assistant", content: string, agent_id?: string, spoken_at: string,
  *   delivered: boolean, interrupted?: boolean}} PastTurn */
+/** @typedef {{certificate: string, erased: "session" | "everything", erased_at: string, complete: boolean}} Certificate
+ *   of what is gone from the service; complete: memory too has confirmed it, else it will */
 
 const ANSWER_DEADLINE_MS = 20_000;
 
@@ -48,13 +53,20 @@ export class Broker {
   async requestToken({ agentId, sessionId, signal }) {
     const wish = { ...(agentId && { agent_id: agentId }), ...(sessionId && { session_id: sessionId }) };
     const response = await this.#fetch(`${this.#baseUrl}/realtime/token`, post(wish, signal));
-    return { ...(await response.json()), trace_id: response.headers.get("X-Trace-Id") ?? "" };
+    const pass = await response.json().catch((error) => {
+      throw new ProblemError(0, { title: "No answer" }, { cause: error });
+    });
+    return { ...pass, trace_id: response.headers.get("X-Trace-Id") ?? "" };
   }
 
-  /** A new grant for turns of an older session. @param {string} sessionId @returns {Promise<string | null>} null: not ours */
+  /** A new grant for turns that still wait. @param {string} sessionId @returns {Promise<EnrichmentRoute | null>} null: there is no memory */
   async renewGrant(sessionId) {
-    const pass = await this.requestToken({ agentId: "", sessionId });
-    return pass.session_id === sessionId ? (pass.enrichment?.grant ?? null) : null;
+    try {
+      return (await this.#ask(`${this.#baseUrl}/realtime/grant`, post({ session_id: sessionId }))).enrichment;
+    } catch (error) {
+      if (error instanceof ProblemError && error.status === 404) return null;
+      throw error;
+    }
   }
 
   /** @returns {Promise<Agents>} */
@@ -75,6 +87,25 @@ export class Broker {
     }
   }
 
+  /**
+   * @param {string} contextUrl @param {string | null} sessionId  with one: also what matters to that conversation
+   * @returns {Promise<string[]>} what is remembered about the person, newest first
+   */
+  async readMemory(contextUrl, sessionId) {
+    const query = sessionId ? `?session_id=${encodeURIComponent(sessionId)}` : "";
+    return (await this.#ask(`${contextUrl}${query}`)).facts;
+  }
+
+  /** For good, wherever it was stored. @param {string} episodesUrl @param {string} sessionId @returns {Promise<Certificate>} */
+  forgetSession(episodesUrl, sessionId) {
+    return this.#ask(`${episodesUrl}/${encodeURIComponent(sessionId)}`, { method: "DELETE" });
+  }
+
+  /** Everything of the person, for good. @param {string} personUrl @returns {Promise<Certificate>} */
+  forgetMe(personUrl) {
+    return this.#ask(personUrl, { method: "DELETE" });
+  }
+
   /** @param {string} url @param {RequestInit} [request] @returns {Promise<any>} */
   async #ask(url, request) {
     return (await this.#fetch(url, request)).json();
@@ -84,11 +115,12 @@ export class Broker {
   async #fetch(url, request = {}) {
     const deadline = AbortSignal.timeout(ANSWER_DEADLINE_MS);
     const signal = request.signal ? AbortSignal.any([request.signal, deadline]) : deadline;
-    const token = await this.#accessToken();
-    const headers = { ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) };
-    const response = await fetch(url, { ...request, headers, signal }).catch((error) => {
+    const unanswered = (/** @type {unknown} */ error) => {
       throw new ProblemError(0, { title: "No answer" }, { cause: error });
-    });
+    };
+    const token = await Promise.race([this.#accessToken(), aborted(signal)]).catch(unanswered);
+    const headers = { ...request.headers, ...(token && { Authorization: `Bearer ${token}` }) };
+    const response = await fetch(url, { ...request, headers, signal }).catch(unanswered);
     if (!response.ok) throw new ProblemError(response.status, await response.json().catch(() => undefined));
     return response;
   }

@@ -1,4 +1,4 @@
-import { historyOf, itemOf } from "./replay.js";
+import { historyOf, itemOf, noteOf } from "./replay.js";
 import { TranscriptAssembler } from "./transcript-assembler.js";
 import { TypedEvents } from "./typed-events.js";
 
@@ -21,6 +21,8 @@ const LONGEST_LEAD_MS = 60_000;
  * @extends {TypedEvents<LegEvents>}
  */
 export class Leg extends TypedEvents {
+  /** Whether its lines belong to what is shown. */
+  isShown = true;
   #assembler;
   /** @type {Turn[]} finished, and not yet taken */
   #turns = [];
@@ -49,9 +51,10 @@ export class Leg extends TypedEvents {
     return this.#isOver;
   }
 
-  /** When Azure will end this call, if the broker said so. */
+  /** When Azure will end this call, if the broker said so: by this computer's clock, which may be wrong. */
   get endsAtMs() {
-    return (this.pass.call_ends_at ?? Infinity) * 1000;
+    const { call_lasts_s: lastsS, call_ends_at: endsAt = Infinity } = this.pass;
+    return lastsS === undefined ? endsAt * 1000 : this.#madeAtMs + lastsS * 1000;
   }
 
   /** When it is time to go on in another call: a minute before the end, of a short call its last quarter. */
@@ -92,12 +95,13 @@ export class Leg extends TypedEvents {
     return this.#assembler.drafts();
   }
 
-  /** Tells Azure what was said before this call. @param {Line[]} before */
-  recall(before) {
+  /** Tells Azure what was said before this call. @param {Line[]} before @param {Leg} [last]  the call before this one */
+  recall(before, last) {
     if (this.pass.session_update) this.call.send(this.pass.session_update);
     const history = historyOf(before);
     this.#assembler.replay(history, Date.now());
     for (const written of history) this.call.send(itemOf(written));
+    if (last && last.agentId !== this.agentId && history.length > 0) this.call.send(noteOf(last.pass.agent.name));
   }
 
   /** @param {string} text */

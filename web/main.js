@@ -7,6 +7,6 @@ const broker = new Broker();
 const outbox = await TranscriptOutbox.open({ renew: (sessionId) => broker.renewGrant(sessionId) });
 /** @param {HTMLAudioElement} speaker */
 const makeSession = (speaker) => new VoiceSession({ broker, outbox, speaker });
-const page = new Page(makeSession, broker);
+const page = new Page(makeSession, broker, outbox);
 Object.assign(window, { engram: { outbox, session: page.session } }); // for tests, and for whoever looks with the console
 await page.load();

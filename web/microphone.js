@@ -49,12 +49,13 @@ export async function openMicrophone(deviceId = "") {
  */
 export class Microphone extends TypedEvents {
   #stream;
-  /** @type {AnalyserNode | null} made when it is first needed, so that no call waits for it */
-  #analyser = null;
+  /** @type {AnalyserNode | null | undefined} made when it is first needed, so that no call waits for it; null: it cannot be */
+  #analyser;
   #samples = new Float32Array(2048);
   #clock = 0;
   #silentSinceMs = Date.now();
   #isUnheard = false;
+  #isExcused = false;
   #wasHeard = false;
 
   /** @param {string} [deviceId] @returns {Promise<Microphone>} */
@@ -81,8 +82,8 @@ export class Microphone extends TypedEvents {
 
   /** How loud it is now, 0 to 1. */
   get level() {
-    this.#analyser ??= meterOf(this.#stream);
-    this.#analyser.getFloatTimeDomainData(this.#samples);
+    if (this.#analyser === undefined) this.#analyser = meterOf(this.#stream);
+    this.#analyser?.getFloatTimeDomainData(this.#samples);
     return Math.min(1, this.#samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0));
   }
 
@@ -91,9 +92,14 @@ export class Microphone extends TypedEvents {
     return this.#stream.clone();
   }
 
-  /** Nobody means to be heard now: silence says nothing about the device. */
-  excuse() {
+  /** Nobody means to be heard now: silence says nothing about the device. @param {boolean} isExcused */
+  excuse(isExcused) {
+    this.#isExcused = isExcused;
     this.#silentSinceMs = Date.now();
+  }
+
+  get isUnheard() {
+    return this.#isUnheard;
   }
 
   close() {
@@ -107,7 +113,15 @@ export class Microphone extends TypedEvents {
     if (this.level > SILENCE) {
       this.#wasHeard = true; // later silence is a person who says nothing, behind a filter for noise
       this.#tell(false);
-    } else if (Date.now() - this.#silentSinceMs > UNHEARD_AFTER_MS) this.#tell(true);
+    } else if (this.#isExcused || !this.#isMeterRunning()) this.#silentSinceMs = Date.now();
+    else if (Date.now() - this.#silentSinceMs > UNHEARD_AFTER_MS) this.#tell(true);
+  }
+
+  /** A browser may stop what measures: before the first gesture, or while the phone rings. */
+  #isMeterRunning() {
+    const context = /** @type {AudioContext | undefined} */ (this.#analyser?.context);
+    if (context?.state !== "running") void context?.resume().catch(() => {});
+    return context?.state === "running";
   }
 
   /** @param {boolean} isUnheard */
@@ -118,10 +132,15 @@ export class Microphone extends TypedEvents {
   }
 }
 
-/** @param {MediaStream} stream */
+/** @param {MediaStream} stream @returns {AnalyserNode | null} */
 function meterOf(stream) {
   const context = new AudioContext();
-  const analyser = context.createAnalyser();
-  context.createMediaStreamSource(stream).connect(analyser);
-  return analyser;
+  try {
+    const analyser = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(analyser);
+    return analyser;
+  } catch {
+    void context.close(); // some browsers measure no stream of another sample rate: the call goes on without
+    return null;
+  }
 }

@@ -1,13 +1,19 @@
-/** @typedef {import("./transcript-outbox.js").Saved} Saved */
+/** @typedef {import("./voice-session.js").MoveReason} MoveReason */
 /** @typedef {import("./voice-session.js").SessionState} SessionState */
 
-/** How far a turn came on its way to memory. @type {Record<Saved, string>} */
-export const SAVED_WORDS = {
-  sending: "sending",
-  saved: "kept",
-  waiting: "will retry",
-  refused: "could not be kept",
-};
+const MINUTE_MS = 60_000;
+const TIME_LEFT_SHOWN_MS = 5 * MINUTE_MS;
+
+/** @param {SessionState} state */
+export function isInCall(state) {
+  return state !== "ready" && state !== "ended";
+}
+
+/** What the big button does. @param {SessionState} state */
+export function startWord(state) {
+  if (isInCall(state)) return "End";
+  return state === "ended" ? "Start again" : "Start";
+}
 
 /**
  * What one can do now, in a few words.
@@ -27,18 +33,35 @@ export function hintFor(state, { name, role = "" }, hasMicrophone) {
   return hints[state];
 }
 
+/** Why a conversation goes on in another call. @param {MoveReason} why @param {string} name of who speaks now */
+export function movedWords(why, name) {
+  const words = {
+    agent: `You are now talking with ${name}.`,
+    loss: `You are connected again. ${name} knows what was said.`,
+    limit: `A new call has begun, and ${name} knows what was said.`,
+  };
+  return words[why];
+}
+
 /**
- * Memory's own state, apart from the voice: a call goes on whatever it is.
- * @param {{isOn: boolean, isLate: boolean, facts: number, saved: Iterable<Saved>}} memory
- * @returns {{state: "on" | "delayed" | "off", text: string}}
+ * Nothing as long as there is plenty.
+ * @param {number} leftMs @returns {{text: string, isWarning: boolean} | null}
  */
-export function memoryWords({ isOn, isLate, facts, saved }) {
-  const turns = [...saved];
-  const waiting = turns.filter((value) => value === "waiting").length;
-  const kept = turns.filter((value) => value === "saved").length;
-  if (!isOn) return { state: "off", text: "Memory off" };
-  if (waiting > 0) return { state: "delayed", text: `Memory delayed · ${waiting} will follow` };
-  if (isLate) return { state: "delayed", text: "Memory delayed" };
-  const counts = [facts > 0 && (facts === 1 ? "1 fact" : `${facts} facts`), kept > 0 && `${kept} kept`];
-  return { state: "on", text: ["Memory on", ...counts.filter(Boolean)].join(" · ") };
+export function timeLeftWords(leftMs) {
+  if (leftMs <= 0 || leftMs > TIME_LEFT_SHOWN_MS) return null;
+  const minutes = Math.ceil(leftMs / MINUTE_MS);
+  if (minutes > 1) return { text: `${minutes} minutes left`, isWarning: false };
+  return { text: "Less than a minute left", isWarning: true };
+}
+
+/** @param {number} ms */
+export function durationWords(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  const minutes = Math.floor(seconds / 60);
+  return minutes === 0 ? `${seconds} s` : `${minutes} min ${seconds % 60} s`;
+}
+
+/** @param {number} count @param {string} thing */
+export function counted(count, thing) {
+  return `${count} ${thing}${count === 1 ? "" : "s"}`;
 }

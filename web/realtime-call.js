@@ -50,6 +50,7 @@ export class RealtimeCall extends TypedEvents {
   #voice = null;
   #isMuted = false;
   #isOnHold;
+  #grace = 0;
   #startedMs = 0;
   /** @type {CallTimes} */
   #times = { sdpMs: null, connectMs: null };
@@ -121,13 +122,15 @@ export class RealtimeCall extends TypedEvents {
     this.#play();
   }
 
-  /** Another microphone in the same call; the one before is stopped. @param {MediaStream} microphone */
+  /** Another microphone in the same call; the one before is stopped. A call that is over stops it too.
+   * @param {MediaStream} microphone */
   async changeMicrophone(microphone) {
-    const sender = this.#peer.getSenders().find(({ track }) => track?.kind === "audio");
-    const before = this.#microphone?.getTracks() ?? [];
+    const before = this.#microphone;
     this.#own(microphone);
-    await sender?.replaceTrack(microphone.getAudioTracks()[0] ?? null);
-    for (const track of before) track.stop();
+    stop(before);
+    if (this.#state === "ended") return stop(microphone);
+    const sender = this.#peer.getSenders().find(({ track }) => track?.kind === "audio");
+    await sender?.replaceTrack(microphone.getAudioTracks()[0] ?? null).catch(() => {}); // the call ended meanwhile
   }
 
   /** How the connection does, as far as the browser knows. @returns {Promise<CallStats>} */
@@ -137,7 +140,7 @@ export class RealtimeCall extends TypedEvents {
 
   /** Microphone and sound off for good. The channel stays open: what is being written down may still come. */
   hush() {
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
+    stop(this.#microphone);
     if (this.#speaker.srcObject === this.#voice) this.#speaker.srcObject = null; // not the voice of the call that followed
   }
 
@@ -212,10 +215,11 @@ export class RealtimeCall extends TypedEvents {
   }
 
   #onConnection() {
+    clearTimeout(this.#grace);
     const lost = () => this.#finish(this.#state === "connecting" ? "blocked" : "lost");
     if (this.#peer.connectionState === "failed") lost();
     if (this.#peer.connectionState !== "disconnected") return;
-    setTimeout(() => this.#peer.connectionState === "disconnected" && lost(), DISCONNECT_GRACE_MS);
+    this.#grace = setTimeout(lost, DISCONNECT_GRACE_MS);
   }
 
   /** @param {any} error @returns {CallError} */
@@ -229,6 +233,7 @@ export class RealtimeCall extends TypedEvents {
   /** @param {EndReason} reason */
   #finish(reason) {
     if (this.#state === "ended") return;
+    clearTimeout(this.#grace);
     this.#ending.abort(new CallError(reason, `The call ended: ${reason}`));
     this.hush();
     this.#channel.close();
@@ -242,6 +247,11 @@ export class RealtimeCall extends TypedEvents {
     this.#state = state;
     this.emit("state", state);
   }
+}
+
+/** @param {MediaStream | null} stream */
+function stop(stream) {
+  for (const track of stream?.getTracks() ?? []) track.stop();
 }
 
 /** @param {string} data @returns {any} undefined: no JSON */

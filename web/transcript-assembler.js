@@ -21,6 +21,7 @@ import { ConversationOrder } from "./conversation-order.js";
 
 const PATIENCE_MS = 10_000; // Azure hides a failed transcription, so silence is the only sign of it
 const SPEAKING_MS_PER_CHARACTER = 80;
+const WRITTEN = new Set(["input_text", "output_text", "text"]);
 
 /**
  * Turns the Realtime event stream into lines to show and into finished turns. Pure: no network, no clock, no DOM.
@@ -178,6 +179,7 @@ export class TranscriptAssembler {
   #recognise(said) {
     const isSame = (/** @type {Written} */ { id, speaker, text }) =>
       id === said.id || (!this.#items.has(said.id) && speaker === said.role && text === writtenText(said));
+    if (this.#ourIds.has(said.id)) return; // created after added
     const at = this.#unannounced.findIndex(isSame);
     if (at < 0) return;
     const [written] = this.#unannounced.splice(at, 1);
@@ -306,7 +308,7 @@ function isSpeaker(role) {
 
 /** @param {any} item @returns {string} what was written instead of spoken */
 function writtenText({ content }) {
-  const parts = (content ?? []).filter((/** @type {any} */ { type }) => type === "input_text" || type === "output_text");
+  const parts = (content ?? []).filter((/** @type {any} */ { type }) => WRITTEN.has(type));
   return parts.map((/** @type {any} */ part) => part.text).join("\n");
 }
 

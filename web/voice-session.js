@@ -1,11 +1,13 @@
 import { aborted } from "./aborted.js";
 import { listAudioDevices, onDevicesChanged } from "./audio-devices.js";
 import { ProblemError } from "./broker.js";
+import { Dialling } from "./dialling.js";
+import { Ears } from "./ears.js";
 import { EventLog } from "./event-log.js";
-import { Leg } from "./leg.js";
-import { Microphone } from "./microphone.js";
-import { CallError, RealtimeCall } from "./realtime-call.js";
-import { retrying } from "./retrying.js";
+import { HandingOn } from "./handing-on.js";
+import { CallError } from "./realtime-call.js";
+import { isAnswerOwed } from "./replay.js";
+import { retrying, waited } from "./retrying.js";
 import { patienceMs, stateAfter } from "./session-state.js";
 import { tabStorage } from "./tab-storage.js";
 import { TypedEvents } from "./typed-events.js";
@@ -14,11 +16,11 @@ import { TypedEvents } from "./typed-events.js";
 /** @typedef {import("./broker.js").Broker} Broker */
 /** @typedef {import("./broker.js").CallPass} CallPass */
 /** @typedef {import("./event-log.js").Report} Report */
+/** @typedef {import("./leg.js").Leg} Leg */
 /** @typedef {import("./leg.js").SpokenLine} SpokenLine */
 /** @typedef {import("./realtime-call.js").EndReason} EndReason */
 /** @typedef {import("./realtime-call.js").RealtimeEvent} RealtimeEvent */
 /** @typedef {import("./session-state.js").SessionState} SessionState */
-/** @typedef {import("./transcript-assembler.js").Turn} Turn */
 /** @typedef {import("./transcript-outbox.js").Saved} Saved */
 /** @typedef {import("./transcript-outbox.js").TranscriptOutbox} TranscriptOutbox */
 /** @typedef {"loss" | "limit" | "agent"} MoveReason  why a conversation goes on in another call */
@@ -33,7 +35,9 @@ const CLOCK_MS = 1_000;
 const TIME_UP_MS = 15_000; // a call that breaks off this near to its end was ended by its limit
 const RECONNECT_WITHIN_MS = 60_000;
 const MOST_LOSSES = 3; // within the time above; more is no accident
+const MOVE_AGAIN_MS = 10_000; // after a move that failed
 const POLITE_MS = 5_000; // how long a new agent waits for a pause
+const LOOK_MS = 100;
 
 /**
  * A person's conversation with an agent: one session, call after call, by voice or in writing.
@@ -45,25 +49,21 @@ const POLITE_MS = 5_000; // how long a new agent waits for a pause
  * @extends {TypedEvents<SessionEvents>}
  */
 export class VoiceSession extends TypedEvents {
-  #broker;
-  #outbox;
   #speaker;
+  #ears = new Ears();
+  #dialling;
+  #handingOn;
   #log = new EventLog();
   /** @type {SessionState} */
   #state = "ready";
   #agentId = tabStorage.agentId ?? "";
   #sessionId = tabStorage.sessionId;
   #isMuted = false;
+  #hasMicrophone = false;
   /** @type {Leg[]} every call that came about, first to last */
   #legs = [];
   /** @type {Leg | null} the one in which they speak */
   #leg = null;
-  /** @type {Leg | null} on hold, about to take over */
-  #next = null;
-  /** @type {Microphone | null} */
-  #microphone = null;
-  #microphoneId = "";
-  #hasMicrophone = false;
   #ending = new AbortController();
   /** @type {Promise<void> | null} */
   #starting = null;
@@ -71,16 +71,16 @@ export class VoiceSession extends TypedEvents {
   #moving = null;
   /** @type {Promise<void> | null} */
   #recovering = null;
+  #pauseUntilMs = 0;
+  #moveNotBeforeMs = 0;
   /** @type {number[]} when calls were lost */
   #lossesMs = [];
-  /** @type {string | null} */
-  #lastTurnId = null;
   #clock = 0;
   #believedUntilMs = Infinity;
   /** @type {number | null} */
   #startedAtMs = null;
-  /** @type {number | null} */
-  #endedAtMs = null;
+  #beganAtMs = 0;
+  #spokenForMs = 0;
 
   /**
    * @param {{broker: Broker, outbox: TranscriptOutbox, speaker: HTMLAudioElement, signal?: AbortSignal}} parts  signal: ends the
@@ -88,9 +88,12 @@ export class VoiceSession extends TypedEvents {
    */
   constructor({ broker, outbox, speaker, signal }) {
     super();
-    this.#broker = broker;
-    this.#outbox = outbox;
     this.#speaker = speaker;
+    this.#dialling = new Dialling({ broker, speaker, ears: this.#ears });
+    this.#handingOn = new HandingOn(outbox);
+    this.#ears.on("changed", () => this.#changeMicrophones());
+    this.#ears.on("gone", () => this.emit("deafened", undefined));
+    this.#ears.on("unheard", (isUnheard) => this.emit("unheard", isUnheard));
     outbox.on("change", (change) => this.emit("saved", change), { signal });
     onDevicesChanged(() => this.emit("devices", undefined), signal);
   }
@@ -125,38 +128,40 @@ export class VoiceSession extends TypedEvents {
 
   /** Everything said in this tab, call after call. */
   get transcript() {
-    return this.#legs.flatMap((leg) => leg.lines());
+    return this.#legs.filter((leg) => leg.isShown).flatMap((leg) => leg.lines());
   }
 
-  /** When the conversation began and ended; null: it did not. */
+  /** When the conversation began; null: it did not. */
   get startedAtMs() {
     return this.#startedAtMs;
   }
 
-  get endedAtMs() {
-    return this.#endedAtMs;
+  /** How long they spoke, once they have ended: without the time between one end and the next start. */
+  get spokenForMs() {
+    return this.#spokenForMs;
   }
 
   /** How loud the microphone is now, 0 to 1. */
   get level() {
-    return this.#isMuted ? 0 : (this.#microphone?.level ?? 0);
+    return this.#isMuted ? 0 : this.#ears.level;
   }
 
   /** Rejects with what went wrong, back in `ready`; resolves early when `end()` came first.
    * @param {{withMicrophone: boolean, greeted?: boolean}} wish  not greeted: the person already said something */
   async start({ withMicrophone, greeted = true }) {
+    if (this.#ending.signal.aborted) await this.#starting?.catch(() => {}); // one that was ended a moment ago
     if (isInCall(this.#state) && !this.#starting) return;
     this.#starting ??= this.#start(withMicrophone, greeted).finally(() => (this.#starting = null));
     await this.#starting;
   }
 
-  /** Writes to the agent, in a call without a microphone when there is none yet. Rejects when it could not be told.
-   * @param {string} text */
+  /** Writes to the agent, in a call without a microphone when there is none yet. Rejects when it could not be told, but for
+   * who hung up meanwhile. @param {string} text */
   async say(text) {
     await this.start({ withMicrophone: false, greeted: false });
     const { signal } = this.#ending;
     await this.#recovering;
-    if (signal.aborted) return; // ended while it was connecting
+    if (signal.aborted && !(signal.reason instanceof CallError)) return;
     if (!this.#leg) throw new CallError("lost", "There is no call to write in");
     this.stopTalking(); // an answer in progress would make Azure ignore the wish for another
     this.#leg.write(text);
@@ -180,54 +185,43 @@ export class VoiceSession extends TypedEvents {
 
   /** Microphone and sound are off at once; words that Azure still writes down have a moment to arrive. */
   end() {
-    const leg = this.#leg;
-    this.#ending.abort();
-    if (!leg && this.#state !== "reconnecting") return; // what is connecting ends by the signal
-    this.#leg = null;
-    leg?.leave();
-    this.#finish("hung-up");
+    this.#ending.abort(); // what is connecting ends by this
+    if (this.#leg || this.#state === "reconnecting") this.#finish("hung-up");
   }
 
   /** The page goes away: nothing can be waited for. */
   leave() {
     this.#ending.abort();
     for (const leg of this.#legs) leg.call.end();
+    if (this.#state === "reconnecting") this.#finish("hung-up");
   }
 
   /**
    * Talk with another agent. In a call the conversation goes on with the new one, who knows what was said; rejects as
-   * `start` does, and then the old one stays.
+   * `start` does, and then the old one stays. Of several wishes the last one counts.
    * @param {string} agentId
    */
   async switchTo(agentId) {
-    const before = this.#agentId;
-    if (agentId === before) return;
     this.#agentId = tabStorage.agentId = agentId;
-    await this.#starting?.catch(() => {});
-    if (!this.#leg) return;
+    await this.#settled();
+    if (!this.#leg || this.#agentId !== agentId || this.#leg.agentId === agentId) return;
     try {
       await this.#move("agent");
     } catch (error) {
-      this.#agentId = tabStorage.agentId = before;
+      if (this.#agentId === agentId) this.#agentId = tabStorage.agentId = this.#leg?.agentId ?? agentId;
       if (!this.#ending.signal.aborted) throw error;
     }
   }
 
   /** @returns {Promise<Devices>} labels are empty until the person once allowed the microphone */
   async devices() {
-    const microphoneId = this.#microphone?.deviceId || this.#microphoneId;
-    return { ...(await listAudioDevices(this.#speaker)), microphoneId, speakerId: this.#speaker.sinkId ?? "" };
+    const chosen = { microphoneId: this.#ears.deviceId, speakerId: this.#speaker.sinkId ?? "" };
+    return { ...(await listAudioDevices(this.#speaker)), ...chosen };
   }
 
   /** From now on, in this call too. Rejects with a `MicrophoneError`. @param {string} id  empty: the browser's choice */
-  async useMicrophone(id) {
-    this.#microphoneId = id;
-    if (!this.#microphone) return;
-    const { signal } = this.#ending;
-    const opened = await Microphone.open(id);
-    if (signal.aborted) return opened.close();
-    this.#own(opened);
-    await Promise.all([this.#leg, this.#next].map((leg) => leg?.call.changeMicrophone(opened.copy())));
+  useMicrophone(id) {
+    return this.#ears.choose(id);
   }
 
   /** @param {string} id */
@@ -245,8 +239,10 @@ export class VoiceSession extends TypedEvents {
   /** Forgets, in this tab, which session it was and what was said in it. Not in a call. */
   startAnew() {
     if (isInCall(this.#state)) return;
-    this.#sessionId = tabStorage.sessionId = this.#lastTurnId = null;
-    this.#startedAtMs = this.#endedAtMs = null;
+    this.#sessionId = tabStorage.sessionId = null;
+    this.#startedAtMs = null;
+    this.#spokenForMs = 0;
+    for (const leg of this.#legs) leg.isShown = false; // what is still being written down of it is kept all the same
     this.#legs = this.#legs.filter((leg) => !leg.isOver);
     this.emit("lines", this.transcript);
     this.#become("ready");
@@ -261,7 +257,7 @@ export class VoiceSession extends TypedEvents {
     try {
       this.#begin(await Promise.race([this.#open(withMicrophone, signal), aborted(signal)]), greeted);
     } catch (error) {
-      this.#closeMicrophone();
+      this.#ears.close();
       this.#become(signal.aborted ? "ended" : "ready");
       if (!signal.aborted) throw error;
     }
@@ -271,60 +267,41 @@ export class VoiceSession extends TypedEvents {
    * @param {boolean} withMicrophone @param {AbortSignal} signal */
   async #open(withMicrophone, signal) {
     this.#log.begin();
-    if (withMicrophone) {
-      const opened = await Microphone.open(this.#microphoneId);
-      if (signal.aborted) opened.close();
-      signal.throwIfAborted();
-      this.#own(opened);
-    }
+    if (withMicrophone) await this.#ears.open(signal);
     return this.#connect(signal);
   }
 
-  /** @param {Microphone} microphone */
-  #own(microphone) {
-    this.#microphone?.close();
-    this.#microphone = microphone;
-    microphone.on("unheard", (isUnheard) => this.emit("unheard", isUnheard));
-    microphone.on("gone", () => void this.useMicrophone("").catch(() => this.emit("deafened", undefined)));
-  }
-
-  /** With a second token when Azure refuses the first: it ran out on the way.
-   * @param {AbortSignal} signal @param {{onHold?: boolean}} [how] @returns {Promise<Leg>} */
-  #connect(signal, how) {
-    return this.#connectOnce(signal, how).catch((error) => {
-      if (error instanceof CallError && error.status === 401) return this.#connectOnce(signal, how);
-      throw error;
-    });
-  }
-
   /** @param {AbortSignal} signal @param {{onHold?: boolean}} [how] @returns {Promise<Leg>} */
-  async #connectOnce(signal, { onHold = false } = {}) {
-    const askedMs = performance.now();
-    const pass = await this.#broker.requestToken({ agentId: this.#agentId, sessionId: this.#sessionId, signal });
-    signal.throwIfAborted();
-    const microphone = this.#microphone?.copy() ?? null;
-    const call = new RealtimeCall(pass, { microphone, speaker: this.#speaker, onHold });
-    const leg = this.#follow(new Leg(pass, call, performance.now() - askedMs));
-    signal.addEventListener("abort", () => this.#legs.includes(leg) || call.end(), { once: true });
-    this.#sessionId = tabStorage.sessionId = pass.session_id;
-    this.emit("memory", pass.memory);
-    await call.start();
-    return leg;
+  #connect(signal, { onHold = false } = {}) {
+    const wish = { agentId: this.#agentId, sessionId: this.#sessionId, isMuted: this.#isMuted, onHold, signal };
+    /** @param {CallPass} pass */
+    const onPass = ({ session_id, memory }) => {
+      this.#sessionId = tabStorage.sessionId = session_id;
+      this.emit("memory", memory);
+    };
+    return this.#dialling.dial({ ...wish, onPass, made: (leg) => this.#follow(leg, signal) });
   }
 
-  /** @param {Leg} leg */
-  #follow(leg) {
+  /** @param {Leg} leg @param {AbortSignal} signal */
+  #follow(leg, signal) {
+    signal.addEventListener("abort", () => this.#legs.includes(leg) || leg.call.end(), { once: true });
     leg.on("event", (event) => leg === this.#leg && this.#receive(event));
     leg.on("changed", () => this.#legs.includes(leg) && this.#show());
     leg.on("over", (reason) => this.#onOver(leg, reason));
     leg.call.on("silenced", () => this.emit("silenced", undefined));
-    return leg;
+  }
+
+  #changeMicrophones() {
+    for (const leg of this.#legs.filter(({ isOver }) => !isOver)) {
+      const copy = this.#ears.copy();
+      if (copy) void leg.call.changeMicrophone(copy);
+    }
   }
 
   /** @param {Leg} leg @param {boolean} greeted */
   #begin(leg, greeted) {
-    this.#startedAtMs = Date.now();
-    this.#endedAtMs = null;
+    this.#beganAtMs = Date.now();
+    this.#startedAtMs ??= this.#beganAtMs;
     this.#lossesMs = [];
     this.#clock = setInterval(() => this.#tick(), CLOCK_MS);
     this.#enter(leg);
@@ -333,7 +310,7 @@ export class VoiceSession extends TypedEvents {
 
   /** From now on they speak in this call, which is told what was said before. @param {Leg} leg */
   #enter(leg) {
-    leg.recall(this.transcript);
+    leg.recall(this.transcript, this.#legs.filter(({ isShown }) => isShown).at(-1));
     this.#legs.push(leg);
     this.#leg = leg;
     this.#speaker.muted = false;
@@ -355,65 +332,55 @@ export class VoiceSession extends TypedEvents {
     if (next) this.#become(next);
   }
 
-  /** Lines to whoever shows them, finished turns to the outbox: those of a call when all calls before it are over. */
   #show() {
     this.emit("lines", this.transcript);
-    for (const leg of this.#legs) {
-      this.#keep(leg.pass, leg.takeTurns());
-      if (!leg.isOver) return;
-    }
-  }
-
-  /** @param {CallPass} pass @param {Turn[]} turns */
-  #keep({ enrichment, session_id }, turns) {
-    const [first, ...rest] = turns;
-    if (!enrichment || !first) return;
-    const linked = [{ ...first, previous_turn_id: first.previous_turn_id ?? this.#lastTurnId }, ...rest];
-    this.#lastTurnId = linked.at(-1)?.turn_id ?? null;
-    void this.#outbox.add({ url: enrichment.url, grant: enrichment.grant, session_id }, linked);
+    this.#handingOn.turnsOf(this.#legs);
   }
 
   #tick() {
     const leg = this.#leg;
     if (!leg) return;
+    this.#handingOn.draftsOf(this.#legs);
     if (Date.now() > this.#believedUntilMs && !leg.isAnswering) this.#become("listening");
-    if (Date.now() > leg.moveAtMs && !this.#moving) void this.#move("limit").catch(() => {}); // tried again by the next tick
+    if (this.#moving || Date.now() < Math.max(leg.moveAtMs, this.#moveNotBeforeMs)) return;
+    void this.#move("limit").catch(({ retryAfterMs = 0 }) => {
+      this.#moveNotBeforeMs = Date.now() + Math.max(MOVE_AGAIN_MS, retryAfterMs);
+    });
   }
 
-  /** One after the other. @param {MoveReason} why */
-  async #move(why) {
-    await this.#moving?.catch(() => {});
+  /** What was begun before: one call comes about after the other. */
+  async #settled() {
+    this.#pauseUntilMs = Math.min(this.#pauseUntilMs, Date.now() + POLITE_MS);
+    await this.#starting?.catch(() => {});
+    await this.#recovering;
+    while (this.#moving) await this.#moving.catch(() => {});
+  }
+
+  /** @param {MoveReason} why */
+  #move(why) {
     this.#moving = this.#moveNow(why).finally(() => (this.#moving = null));
-    await this.#moving;
+    return this.#moving;
   }
 
   /** @param {MoveReason} why */
   async #moveNow(why) {
     const { signal } = this.#ending;
     const next = await this.#connect(signal, { onHold: true });
-    this.#next = next;
     try {
-      const patientUntilMs = Math.min(this.#leg?.latestMoveAtMs ?? 0, why === "limit" ? Infinity : Date.now() + POLITE_MS);
-      await this.#pause(patientUntilMs - Date.now(), signal);
-      if (this.#leg !== next) this.#goOn(next, why, this.#isAnswerDue);
+      await this.#pause(next, why, signal);
+      this.#goOn(next, why, this.#isAnswerDue);
     } finally {
-      this.#next = null;
       if (this.#leg !== next) next.call.end();
     }
   }
 
-  /** Until nobody speaks, or until it is too late to wait. @param {number} withinMs @param {AbortSignal} signal */
-  async #pause(withinMs, signal) {
-    const waiting = new AbortController();
-    await new Promise((resolve) => {
-      const look = () => (!this.#leg || (!this.#isAnswerDue && this.#leg.isPause)) && resolve(undefined);
-      setTimeout(resolve, withinMs);
-      signal.addEventListener("abort", resolve, { signal: waiting.signal });
-      this.on("state", look, { signal: waiting.signal });
-      this.on("lines", look, { signal: waiting.signal });
-      look();
-    });
-    waiting.abort();
+  /** Until nobody speaks, until it is too late to wait, or until there is nothing to wait for.
+   * @param {Leg} next @param {MoveReason} why @param {AbortSignal} signal */
+  async #pause(next, why, signal) {
+    const latestMs = this.#leg?.latestMoveAtMs ?? 0;
+    this.#pauseUntilMs = why === "agent" ? Math.min(latestMs, Date.now() + POLITE_MS) : latestMs;
+    const mayWait = () => !signal.aborted && !next.isOver && Date.now() < this.#pauseUntilMs;
+    while (mayWait() && this.#leg && (this.#isAnswerDue || !this.#leg.isPause)) await waited(LOOK_MS, signal);
     signal.throwIfAborted();
   }
 
@@ -421,16 +388,17 @@ export class VoiceSession extends TypedEvents {
     return this.#state === "thinking" || this.#state === "speaking";
   }
 
-  /** @param {Leg} leg @param {MoveReason} why @param {boolean} isAnswerDue  the call before owed one */
+  /** @param {Leg} leg @param {MoveReason} why @param {boolean} isAnswerDue  the call before had one to give */
   #goOn(leg, why, isAnswerDue) {
     if (leg.isOver) throw new CallError("lost", "The next call ended before it took over");
     const before = this.#leg;
     this.#leg = leg; // the end of the one before is no loss
     before?.leave();
+    const isOwed = isAnswerDue && isAnswerOwed(this.transcript);
     this.#enter(leg);
     leg.call.pickUp();
     this.emit("moved", { why, agentId: leg.agentId });
-    if (why === "agent" || isAnswerDue) this.#requestResponse();
+    if (why === "agent" || isOwed) this.#requestResponse();
   }
 
   /** @param {Leg} leg @param {EndReason} reason */
@@ -448,8 +416,9 @@ export class VoiceSession extends TypedEvents {
     const isTimeUp = Date.now() > lost.endsAtMs - TIME_UP_MS; // Azure hides its reason
     this.#become("reconnecting");
     try {
-      const leg = this.#next ?? (await this.#reconnect(signal));
-      this.#goOn(leg, "loss", isAnswerDue);
+      await this.#moving?.catch(() => {}); // it no longer waits for a pause, and may bring the next call
+      if (!this.#leg) this.#goOn(await this.#reconnect(signal), "loss", isAnswerDue);
+      else if (isAnswerDue && !this.#isAnswerDue && isAnswerOwed(this.transcript)) this.#requestResponse();
     } catch {
       if (!signal.aborted) this.#finish(isTimeUp ? "time-up" : "lost");
     }
@@ -465,24 +434,22 @@ export class VoiceSession extends TypedEvents {
 
   /** @param {EndReason | "time-up"} reason */
   #finish(reason) {
+    const leg = this.#leg;
+    this.#leg = null;
+    leg?.leave();
     clearInterval(this.#clock);
-    this.#closeMicrophone();
-    this.#endedAtMs = Date.now();
-    this.#ending.abort();
+    this.#ears.close();
+    this.#spokenForMs += Date.now() - this.#beganAtMs;
+    this.#ending.abort(reason === "hung-up" ? undefined : new CallError("lost", "The call ended"));
     this.#become("ended");
     this.emit("ended", reason);
-  }
-
-  #closeMicrophone() {
-    this.#microphone?.close();
-    this.#microphone = null;
   }
 
   /** @param {SessionState} state */
   #become(state) {
     this.#believedUntilMs = Date.now() + patienceMs(state);
-    this.#microphone?.excuse();
     this.#state = state === "listening" && this.#isMuted ? "muted" : state;
+    this.#ears.excuse(this.#state !== "listening");
     this.emit("state", this.#state);
   }
 }
@@ -495,5 +462,5 @@ function isInCall(state) {
 /** Whether it may work a moment later. @param {unknown} error */
 function isPassing(error) {
   if (error instanceof ProblemError) return error.retryable;
-  return error instanceof CallError && error.reason !== "hung-up";
+  return error instanceof CallError && error.reason !== "hung-up" && error.status !== 401;
 }

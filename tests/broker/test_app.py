@@ -7,7 +7,7 @@ import time
 import pytest
 
 from broker.app import create_app
-from tests.broker.build import AZURE, KEY, settings
+from tests.broker.build import AZURE, ENRICHMENT, KEY, settings
 from tests.broker.over_http import asked, broker_app, problem
 from tests.running import running
 from tests.waiting import until
@@ -62,6 +62,7 @@ async def test_a_call_may_be_shorter_and_find_its_way_out_of_a_closed_network(az
     async with running(broker_app(wishes)) as broker:
         answer = (await broker.post("/realtime/token", json={})).json()
     assert time.time() + 500 < answer["call_ends_at"] <= time.time() + 600
+    assert answer["call_lasts_s"] == 600
     assert answer["ice_servers"] == [
         {"urls": "turn:turn.example.org:443?transport=tcp", "username": "u", "credential": "hidden"}
     ]
@@ -74,6 +75,16 @@ async def test_agents_are_shown_with_their_voices_and_without_their_prompts(brok
     assert listed["default_agent"] == "elena"
     assert listed["enrichment"] is None
     assert "You are" not in (await broker.get("/agents")).text + (await broker.get("/config/elena")).text
+
+
+async def test_a_page_learns_where_memory_is_read_and_where_it_is_forgotten(remembering):
+    memory = (await remembering.get("/agents")).json()["enrichment"]
+    assert memory == {
+        "url": f"{ENRICHMENT}/memory/enrich",
+        "episodes_url": f"{ENRICHMENT}/memory/episodes",
+        "context_url": f"{ENRICHMENT}/memory/context",
+        "person_url": f"{ENRICHMENT}/memory/users/me",
+    }
 
 
 async def test_status_shows_a_cut_endpoint():

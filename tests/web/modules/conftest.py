@@ -10,6 +10,7 @@ import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
 from tests import chromium
+from tests.web.modules.acted import asked, stage
 from tests.web.modules.injected import AZURE, TOOLS
 from tests.web.modules.services import serving
 
@@ -36,9 +37,11 @@ async def browser():
 
 
 @asynccontextmanager
-async def faultless(browser):
-    """A browser profile of its own, in which no page may complain."""
-    context = await browser.new_context(permissions=["microphone"])
+async def faultless(browser, *, acted=False, **profile):
+    """A browser profile of its own, in which no page may complain; with a session that a test acts."""
+    context = await browser.new_context(permissions=["microphone"], **profile)
+    if acted:
+        await stage(context)
     context.set_default_timeout(5_000)
     faults = []
     await context.add_init_script(AZURE + ";" + TOOLS)
@@ -75,6 +78,24 @@ async def blank(context, services):
     page = await context.new_page()
     await page.goto(f"{services.page}/blank")
     return page
+
+
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
+async def stage_door(browser):
+    """One profile for all acted pages: with an acted session nothing is stored that the next would find."""
+    async with faultless(browser, acted=True) as context:
+        yield await context.new_page()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def staged(stage_door, services):
+    """The page, opened anew, whose session a test acts."""
+    await stage_door.set_viewport_size({"width": 1280, "height": 720})
+    await stage_door.emulate_media(reduced_motion="no-preference")
+    await stage_door.goto(services.page)
+    await expect(stage_door.locator("button[data-agent=elena]")).to_be_visible()
+    await asked(stage_door)
+    return stage_door
 
 
 @pytest_asyncio.fixture(loop_scope="session")

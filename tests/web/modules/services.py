@@ -25,6 +25,7 @@ CSP = (
     "connect-src 'self' https://azure.test {enrichment}; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
+ANY_ORIGIN = {"access-control-allow-origin": "*"}
 AGENTS = [
     {"id": "elena", "name": "Elena", "role": "Business analyst", "voice": "marin"},
     {"id": "marcus", "name": "Marcus", "role": "Project manager", "voice": "cedar"},
@@ -50,18 +51,28 @@ class Services:
         self.content_types: list[str] = []
         self.preflights = 0
         self.tokens: list[dict[str, Any]] = []
+        self.renewals: list[str] = []  # sessions that a new grant was asked for
         self.token_problem: dict[str, Any] | None = None
         self.token: dict[str, Any] = {}
         self.episode: list[dict[str, Any]] | None = None
         self.memory = True
+        self.facts: list[str] | None = []  # None: out of reach
+        self.forgotten: list[str] = []  # the paths of what was erased
+        self.erasure = 200  # 202: memory has still to confirm it
+        self.erasing = threading.Event()  # Enrichment confirms when it is set
+        self.erasing.set()
 
     def app(self):
         routes = [
             Route("/blank", self.blank),
             Route("/agents", self.agents),
             Route("/realtime/token", self.mint, methods=["POST"]),
+            Route("/realtime/grant", self.renew, methods=["POST"]),
             Route("/memory/enrich", self.enrich, methods=["POST", "OPTIONS"]),
-            Route("/memory/episodes/{session_id}", self.read_episode),
+            Route("/memory/episodes/{session_id}", self.read_episode, methods=["GET"]),
+            Route("/memory/episodes/{session_id}", self.erase, methods=["DELETE", "OPTIONS"]),
+            Route("/memory/context", self.context),
+            Route("/memory/users/me", self.erase, methods=["DELETE", "OPTIONS"]),
             Mount("/", StaticFiles(directory=self.folder, html=True)),
         ]
         app = Starlette(routes=routes)
@@ -87,6 +98,8 @@ class Services:
         urls = {
             "url": f"{self.enrichment}/memory/enrich",
             "episodes_url": f"{self.enrichment}/memory/episodes",
+            "context_url": f"{self.enrichment}/memory/context",
+            "person_url": f"{self.enrichment}/memory/users/me",
         }
         enrichment = urls if self.memory else None
         return JSONResponse({"agents": AGENTS, "default_agent": "elena", "enrichment": enrichment})
@@ -96,6 +109,12 @@ class Services:
         if self.token_problem:
             return JSONResponse(self.token_problem, self.token_problem["status"])
         return JSONResponse(self.call_pass(self.tokens[-1]["agent_id"]) | self.token)
+
+    async def renew(self, request):
+        self.renewals.append((await request.json())["session_id"])
+        if not self.memory:
+            return JSONResponse({"status": 404, "title": "There is no memory here"}, 404)
+        return JSONResponse({"session_id": self.renewals[-1], "enrichment": self.call_pass()["enrichment"]})
 
     def call_pass(self, agent_id="elena"):
         enrichment = {
@@ -119,9 +138,10 @@ class Services:
             self.preflights += 1
             return JSONResponse({}, 405)
         self.content_types.append(request.headers["content-type"])
-        self.posts.append(json.loads(await request.body()))
+        post = json.loads(await request.body())
+        self.posts.append(post)
         await asyncio.to_thread(self.gate.wait, 5)
-        answer = self.answers.pop(0) if self.answers else self.accept(self.posts[-1])
+        answer = self.answers.pop(0) if self.answers else self.accept(post)
         answer = JSONResponse({}, 503) if self.closed else answer
         answer.headers["access-control-allow-origin"] = "*"
         return answer
@@ -132,10 +152,23 @@ class Services:
         )
 
     async def read_episode(self, request):
-        allow = {"access-control-allow-origin": "*"}
         return JSONResponse(
-            {"id": request.path_params["session_id"], "transcript": self.episode or []}, headers=allow
+            {"id": request.path_params["session_id"], "transcript": self.episode or []}, headers=ANY_ORIGIN
         )
+
+    async def context(self, request):
+        if self.facts is None:
+            return JSONResponse({}, 503, headers=ANY_ORIGIN)
+        return JSONResponse({"context": "", "facts": self.facts}, headers=ANY_ORIGIN)
+
+    async def erase(self, request):
+        if request.method == "OPTIONS":
+            return JSONResponse({}, headers=ANY_ORIGIN | {"access-control-allow-methods": "DELETE"})
+        await asyncio.to_thread(self.erasing.wait, 5)
+        if self.erasure >= 400:
+            return JSONResponse({"status": self.erasure}, self.erasure, headers=ANY_ORIGIN)
+        self.forgotten.append(request.url.path)
+        return JSONResponse({"complete": self.erasure == 200}, self.erasure, headers=ANY_ORIGIN)
 
     def turn_ids(self):
         """What was posted, post by post."""

@@ -143,3 +143,16 @@ async def test_a_browser_that_forbids_a_part_does_not_leave_the_microphone_on(pa
     if broken == "sessionStorage":
         await end(page)
     await page.evaluate(f"until(() => {MICROPHONE} === 'ended', 'silence')")
+
+
+async def test_words_of_a_conversation_that_was_put_away_are_kept_and_not_shown_again(page, services):
+    await start(page)
+    await says(page, started("U1"), stopped("U1"), added("U1", None))
+    await page.click("#start")
+    await is_in(page, "ended")
+    await page.evaluate("engram.session.startAnew()")
+    await says(page, heard("U1", "My old question"))
+    await services.has_posted(["U1"])
+    await page.evaluate("until(() => azure.over, 'the end of the call')")
+    assert await page.evaluate("engram.session.transcript") == []
+    await expect(page.locator("#transcript li")).to_have_count(0)

