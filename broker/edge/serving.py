@@ -16,9 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 KEEP_ALIVE_S = 75  # longer than the idle time of the proxies in front, so that they never reuse a dead socket
-REQUEST_S = (
-    20.0  # from a connection's or a request's first byte to its last; uvicorn 0.54 would wait for ever
-)
+REQUEST_S = 20.0  # from the first byte of a connection or request to its last; uvicorn would wait for ever
 NOT_STARTED = 3  # as uvicorn itself exits
 HEAD_BYTES = 64 * 1024  # of request line and headers, which httptools counts as little
 TOO_MUCH_HEAD = (

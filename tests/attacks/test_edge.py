@@ -180,9 +180,9 @@ async def test_30_a_second_request_of_a_connection_may_not_linger_either(address
 
 
 async def test_30_a_head_without_end_is_cut_off(address):
-    lines = [f"X-{number}: {'x' * 1000}\r\n".encode() for number in range(400)]
+    lines = [f"X-{number}: {'x' * 1000}\r\n".encode() for number in range(66)]
     answer = await said_to(address, b"GET /health HTTP/1.1\r\nHost: x\r\n", *lines)
-    assert status_of(answer) in {431, 400, 0}
+    assert status_of(answer) == 431
     assert b"healthy" not in answer
 
 

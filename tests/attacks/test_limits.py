@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 
+import httpx
 import pytest
 
 from broker.app import create_app
 from broker.edge.addresses import neighbourhood
 from broker.edge.telemetry import FIELDS
+from tests.attacks.wire import served
 from tests.broker.build import settings
 from tests.broker.conftest import azure  # noqa: F401 - fixture
 from tests.broker.over_http import problem
@@ -153,6 +155,26 @@ async def test_39_a_made_up_address_dodges_nothing(azure):  # noqa: F811
             made_up = {"x_forwarded_for": spoofed, "x_real_ip": spoofed, "forwarded": f"for={spoofed}"}
             answer = await crowd.ask(f"p{number}", **made_up)
         assert answer.status_code == 429
+
+
+async def test_39_nor_where_the_server_by_itself_would_believe_a_neighbour():
+    chosen = settings(**LIMITED, azure_voicelive_endpoint=None, azure_voicelive_key=None)
+    async with served(create_app(chosen, probing=False)) as url, httpx.AsyncClient(trust_env=False) as http:
+        statuses = []
+        for number in range(40):
+            spoofed = {"X-Forwarded-For": f"203.0.{number}.7", "Authorization": "Bearer dev_a_analyst"}
+            statuses.append((await http.post(f"{url}/realtime/token", headers=spoofed)).status_code)
+    assert set(statuses[:30]) == {503}  # voice is not configured there
+    assert 429 in statuses[30:]
+
+
+async def test_31_a_listed_page_can_read_that_it_was_too_much_and_for_how_long(farm, azure):  # noqa: F811
+    for _ in range(4):
+        answer = await farm.ask(session="s", Origin="https://app.example.org")
+    assert answer.status_code == 429
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
+    assert "Retry-After" in answer.headers["access-control-expose-headers"]
+    assert answer.headers["cache-control"] == "no-store"
 
 
 @farming(trusted_proxies=1, limit_address_per_minute=2)
