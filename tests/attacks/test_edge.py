@@ -20,7 +20,7 @@ from broker.edge import bodies, serving
 from broker.edge.bodies import DEEPEST, parse
 from broker.edge.problems import TooDeep, Unreadable
 from broker.minting.chain import MintChain
-from tests.attacks.wire import head, said_to, served, status_of
+from tests.attacks.wire import closed, head, said_to, served, status_of
 from tests.broker.build import settings
 from tests.broker.conftest import azure, broker  # noqa: F401 - fixtures
 from tests.broker.over_http import asked, broker_app, problem
@@ -337,7 +337,7 @@ async def test_34_a_body_that_drips_ends_with_its_attempt(monkeypatch):
             writer.write(b" ")
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), 0.05)
-        writer.close()
+        await closed(writer)
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     async with server:
