@@ -10,7 +10,7 @@ from typing import Protocol
 from broker.edge.limit_rules import Allowance, CallTime, Pace
 from broker.edge.limits import Limits, Wish
 
-BURST = 3  # a click, a second one, and the reconnect of a call that broke off
+AT_ONCE = 0.5  # of a minute's calls: of 6 a click, a second one, and the reconnect of one that broke off
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class PerPerson:
     def __init__(self, limits: Limits, most: MostMints) -> None:
         minute, hour, all_ = most.per_minute, most.per_hour, most.all_per_minute
         self._limits = limits
-        self._minute = Pace("minute", f"calls begun: {minute} a minute", minute, 60, min(BURST, minute))
+        self._minute = Pace(
+            "minute", f"calls begun: {minute} a minute", minute, 60, max(1, round(minute * AT_ONCE))
+        )
         self._hour = Allowance("hour", f"calls begun: {hour} an hour", hour, 3600)
         self._calls = CallTime(most.sessions, Allowance("day", "", most.minutes_a_day * 60))
         everybody = f"calls begun by everybody: {all_} a minute"

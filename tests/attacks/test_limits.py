@@ -103,6 +103,12 @@ async def test_31_all_together_stay_below_what_azure_grants(farm, azure):  # noq
     assert (await farm.ask("p11")).status_code == 200
 
 
+@farming(**ROOMY, limit_person_per_minute=100, limit_person_per_hour=1000, limit_person_minutes_a_day=10_000)
+async def test_31_who_is_granted_more_may_also_come_with_more_at_once(farm, azure):  # noqa: F811
+    answers = await asyncio.gather(*(farm.ask(session="s") for _ in range(60)))
+    assert [answer.status_code for answer in answers].count(200) == 50
+
+
 async def test_31_a_third_conversation_waits_for_the_first_to_end(farm, azure):  # noqa: F811
     for session in ("one", "two", "one"):
         assert (await farm.ask(session=session)).status_code == 200
