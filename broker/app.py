@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
@@ -19,10 +17,13 @@ from broker.edge.audit.recording import Audit
 from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
+from broker.edge.door import Door
 from broker.edge.entra import Entra
 from broker.edge.grants import GrantSigner, load_signing_key
+from broker.edge.hardened import around
+from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.problems import ProblemType, handlers
-from broker.edge.telemetry import Traced
+from broker.edge.sharing import shared_limits_of
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -32,17 +33,20 @@ from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavail
 from broker.minting.rows import failsafe_rows
 from broker.opening import LiveSessions, MemoryOff, NotConfigured, Opening
 from broker.page import page_headers, page_routes
+from broker.quota import Quota
 from broker.recall import NoRecall, Recall
 from broker.routes import ROUTES, State, UnknownAgent
 from broker.settings import Settings
 from broker.upstream import Upstream, http_session
 from broker.wiring import (
     domains_of,
+    door_of,
     endpoints_of,
     entra_of,
     identity_of,
     nobody_s_session,
     on_record,
+    quota_of,
     transcription_of,
     turn_detection_of,
 )
@@ -58,6 +62,7 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
     Unavailable: ProblemType("mint-unavailable", 503, "The voice service cannot be reached"),
     OutOfTime: ProblemType("mint-deadline", 504, "The voice service took too long"),
     AuditFailed: UNRECORDED,
+    TooMany: TOO_MANY,
     Misconfigured: ProblemType("mint-misconfigured", 502, "The voice service refuses our configuration"),
 }
 
@@ -76,6 +81,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             http_session() as sign_in,
             identity_of(settings) as identity,
             audit_of(settings, "broker", on_record(settings), now=now) as audit,
+            shared_limits_of(settings) as shared,
         ):
             chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
@@ -87,64 +93,56 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                opened = Opened(_callers(settings, entra), chain, canary, read, audit)
-                yield _state(settings, opened, now)
+                opening = _opening(settings, chain, read, quota_of(settings, shared, now), audit, now)
+                yield _state(settings, opening, canary, _callers(settings, entra), door_of(settings, now))
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     responders = with_denials_on_record(handlers(PROBLEMS))
     app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=responders)
-    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
-    with_cors = CORSMiddleware(
-        app,
-        allow_origins=sorted(settings.cors_origins),
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "traceparent"],
-        expose_headers=["Retry-After", "X-Trace-Id"],
+    return around(app, settings, ["GET", "POST"])
+
+
+def _opening(
+    settings: Settings,
+    chain: MintChain | None,
+    enrichment: Upstream,
+    quota: Quota,
+    audit: Audit,
+    now: Callable[[], float],
+) -> Opening:
+    return Opening(
+        agents=load_agents(settings.azure_voicelive_voice),
+        signer=GrantSigner(_signing_key(settings), environment=settings.environment, now=now),
+        recall=_recall(settings, enrichment),
+        chain=chain,
+        turn_detection=turn_detection_of(settings),
+        transcription=transcription_of(settings),
+        greeting=settings.enable_proactive_greeting,
+        enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
+        live=LiveSessions(now),
+        quota=quota,
+        call_limit_s=settings.call_limit_s,
+        audit=audit,
+        ice_servers=[server.for_browser() for server in settings.ice_servers],
     )
-    return Traced(with_cors)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What the lifespan opened, for as long as the broker runs."""
-
-    callers: Callers
-    chain: MintChain | None
-    canary: Canary | None
-    enrichment: Upstream
-    audit: Audit
-
-
-def _state(settings: Settings, opened: Opened, now: Callable[[], float]) -> State:
-    agents = load_agents(settings.azure_voicelive_voice)
-    signer = GrantSigner(_signing_key(settings), environment=settings.environment, now=now)
-    live = LiveSessions(now)
+def _state(
+    settings: Settings, opening: Opening, canary: Canary | None, callers: Callers, door: Door
+) -> State:
     return {
-        "opening": Opening(
-            agents=agents,
-            signer=signer,
-            recall=_recall(settings, opened.enrichment),
-            chain=opened.chain,
-            turn_detection=turn_detection_of(settings),
-            transcription=transcription_of(settings),
-            greeting=settings.enable_proactive_greeting,
-            enrich_url=settings.enrichment_url and f"{settings.enrichment_url}/memory/enrich",
-            live=live,
-            call_limit_s=settings.call_limit_s,
-            ice_servers=[server.for_browser() for server in settings.ice_servers],
-            audit=opened.audit,
-            now=now,
-        ),
-        "callers": opened.callers,
-        "agents": agents,
-        "signer": signer,
-        "live": live,
-        "chain": opened.chain,
-        "canary": opened.canary,
+        "opening": opening,
+        "callers": callers,
+        "door": door,
+        "agents": opening.agents,
+        "signer": opening.signer,
+        "live": opening.live,
+        "chain": opening.chain,
+        "canary": canary,
         "endpoint": settings.azure_voicelive_endpoint,
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
-        "audit": opened.audit,
+        "audit": opening.audit,
     }
 
 

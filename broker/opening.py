@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from broker.edge.ids import new_session_id
 from broker.minting.chain import MintChain
 from broker.minting.no_token import NoToken
 from broker.minting.outcomes import EphemeralToken
+from broker.quota import Quota
 from broker.recall import NoRecall, Recall
 from broker.session import SessionSpec, Transcription, TurnDetection, quotable, session_for
 
@@ -44,12 +44,16 @@ class LiveSessions:
         self._ends_at[session_id] = ends_at
         self._forget_the_ended()
 
+    def seconds_until(self, ends_at: float) -> int:
+        """For a browser whose clock may be wrong."""
+        return max(0, int(ends_at - self._now()))
+
     def count(self) -> int:
-        self._forget_the_ended()
-        return len(self._ends_at)
+        now = self._now()
+        return sum(ends_at > now for ends_at in self._ends_at.values())
 
     def _forget_the_ended(self) -> None:
-        """Calls all last the same, so those that began first, at the front, also end first."""
+        """Most calls last the same, so those that began first, at the front, also end first."""
         while self._ends_at and next(iter(self._ends_at.values())) <= self._now():
             self._ends_at.pop(next(iter(self._ends_at)))
 
@@ -58,7 +62,8 @@ class LiveSessions:
 class Opening:
     """Opens calls. ``chain`` is None when no Azure resource is configured.
 
-    A call lasts ``call_limit_s`` at most; before that the browser goes on in another one.
+    A call lasts ``call_limit_s`` at most, or what ``quota`` leaves of it; before that the browser goes on in
+    another one.
     ``ice_servers`` go to the browser as they are, credentials included.
     """
 
@@ -71,36 +76,40 @@ class Opening:
     greeting: bool
     enrich_url: str | None
     live: LiveSessions
+    quota: Quota
     call_limit_s: int
     audit: Audit
     ice_servers: Sequence[Mapping[str, str]] = ()
-    now: Callable[[], float] = time.time
 
     async def open(
         self, caller: Caller, agent: AgentSpec, session_id: str | None, who: Who
     ) -> dict[str, Any]:
         """The answer to ``POST /realtime/token``.
 
-        Raises `NotConfigured`, `AuditFailed` or what the chain raises. The intent goes on record while
-        memory is read, and before Azure is asked.
+        Raises `NotConfigured`, `TooMany`, `AuditFailed` or what the chain raises. The intent goes on record
+        while memory is read, and before Azure is asked.
         """
         if self.chain is None:
             raise NotConfigured
         going_on, session_id = session_id, session_id or new_session_id()
         structlog.contextvars.bind_contextvars(session_id=session_id)
         intent = entry(Action.TOKEN_MINT, who, session_id=session_id, agent_id=agent.id)
-        begun = self.audit.begin(intent)
-        grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
-        remembered = await self.recall.facts(grant, going_on)
-        facts = quotable(remembered.facts)
-        spec = session_for(agent, facts, turn_detection=self.turn_detection, transcription=self.transcription)
-        token = await self._mint(self.chain, spec, begun)
-        ends_at = int(self.now()) + self.call_limit_s
+        async with self.quota.place(caller.person, session_id, self.call_limit_s) as ends_at:
+            begun = self.audit.begin(intent)
+            grant, expires_at = self.signer.sign(
+                person=caller.person, session_id=session_id, agent_id=agent.id
+            )
+            remembered = await self.recall.facts(grant, going_on)
+            facts = quotable(remembered.facts)
+            spec = session_for(
+                agent, facts, turn_detection=self.turn_detection, transcription=self.transcription
+            )
+            token = await self._mint(self.chain, spec, begun)
         self.live.began(session_id, ends_at)
         log.info("token.minted", agent_id=agent.id, memory=remembered.status)
         return _answer(token, agent, session_id) | {
             "call_ends_at": ends_at,
-            "call_lasts_s": self.call_limit_s,
+            "call_lasts_s": self.live.seconds_until(ends_at),
             "enrichment": self._enrichment(grant, expires_at),
             "memory": {"status": remembered.status, "facts": len(facts)},
             "greeting": self.greeting,

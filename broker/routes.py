@@ -16,6 +16,7 @@ from broker.edge.audit.entries import known_asker, who_asks
 from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, parse, read_body
 from broker.edge.callers import Caller, Callers
+from broker.edge.door import Door
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import AgentId, SessionId
 from broker.edge.problems import Invalid, NotAllowed
@@ -38,6 +39,7 @@ class State(TypedDict):
 
     opening: Opening
     callers: Callers
+    door: Door
     agents: Mapping[str, AgentSpec]
     signer: GrantSigner
     live: LiveSessions
@@ -89,8 +91,7 @@ async def renew_grant(request: Request[State]) -> Response:
 
 
 async def _one_who_may_call(request: Request[State]) -> Caller:
-    caller = await request.state["callers"].identify(request)
-    who_asks(request, caller)
+    caller = await _caller_of(request)
     if not caller.may_call:
         raise NotAllowed(f"the role {caller.role} may not hold calls")
     return caller
@@ -156,13 +157,20 @@ async def ready(request: Request[State]) -> Response:
 
 async def strategies(request: Request[State]) -> Response:
     """The chain as it stands, for operators: order, last outcomes, what is held and until when."""
-    caller = await request.state["callers"].identify(request)
-    who_asks(request, caller)
+    caller = await _caller_of(request)
     if not caller.may_operate:
         raise NotAllowed(f"the role {caller.role} may not see the chain")
     chain = request.state["chain"]
     rows = [] if chain is None else standing_of(chain)
     return JSONResponse({"rows": rows}, headers=NO_STORE)
+
+
+async def _caller_of(request: Request[State]) -> Caller:
+    """Raises `TooMany` before `NotSignedIn`."""
+    with request.state["door"].passing(request):
+        caller = await request.state["callers"].identify(request)
+    who_asks(request, caller)
+    return caller
 
 
 def _memory(url: str | None) -> dict[str, Any] | None:

@@ -161,6 +161,12 @@ class Settings(SharedSettings):
     recall_budget_ms: int = Field(300, ge=0, le=2_000)
     grant_signing_key: Annotated[SecretStr, AfterValidator(signing_key)] | None = None
     serve_page: bool = False
+    limit_address_per_minute: int = Field(30, ge=1, le=1_000_000)
+    limit_person_per_minute: int = Field(6, ge=1, le=1_000_000)
+    limit_person_per_hour: int = Field(60, ge=1, le=1_000_000)
+    limit_person_sessions: int = Field(2, ge=1, le=100_000)
+    limit_person_minutes_a_day: int = Field(200, ge=1, le=10_000_000)
+    limit_all_per_minute: int = Field(0, ge=0, le=1_000_000)
 
     @field_validator("azure_voicelive_key")
     @classmethod

@@ -11,12 +11,15 @@ import structlog
 from pydantic import SecretStr
 
 from broker.agents import DEFAULT_AGENT, load_agents
+from broker.edge.door import Door, OpenDoor, WatchedDoor
 from broker.edge.entra import Entra
 from broker.edge.jwks import NotFetched
+from broker.edge.limits import Kept, Limits, Shared
 from broker.edge.settings import Environment
 from broker.minting.credentials import ApiKey, Credential, Identity, TokenSource
 from broker.minting.domains import Domain
 from broker.minting.strategies import Strategy
+from broker.quota import MostMints, NoQuota, PerPerson, Quota
 from broker.session import SessionSpec, Transcription, TurnDetection, session_for
 from broker.settings import Settings
 from broker.upstream import NoAnswer, Upstream
@@ -146,3 +149,24 @@ def turn_detection_of(settings: Settings) -> TurnDetection:
 def transcription_of(settings: Settings) -> Transcription | None:
     model = settings.transcription_model
     return None if model is None else Transcription(model, settings.transcription_language)
+
+
+def quota_of(settings: Settings, shared: Shared | None, now: Callable[[], float]) -> Quota:
+    """What callers may mint; everything where limits are off."""
+    if not settings.has_limits:
+        return NoQuota(now)
+    most = MostMints(
+        per_minute=settings.limit_person_per_minute,
+        per_hour=settings.limit_person_per_hour,
+        sessions=settings.limit_person_sessions,
+        minutes_a_day=settings.limit_person_minutes_a_day,
+        all_per_minute=settings.limit_all_per_minute,
+    )
+    return PerPerson(Limits(Kept(now), shared), most)
+
+
+def door_of(settings: Settings, now: Callable[[], float]) -> Door:
+    """What stands before signing in."""
+    if not settings.has_limits:
+        return OpenDoor()
+    return WatchedDoor(now, per_minute=settings.limit_address_per_minute)

@@ -11,7 +11,6 @@ from typing import Any, Protocol, TypeVar
 import httpx
 import structlog
 from starlette.applications import Starlette
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from broker.edge.audit.denials import with_denials_on_record
@@ -20,9 +19,11 @@ from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.entra import Entra
+from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
+from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.problems import ProblemType, handlers
-from broker.edge.telemetry import Traced
+from broker.edge.sharing import shared_limits_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.erasure import Erasure
@@ -30,6 +31,7 @@ from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
+from enrichment.quota import quota_of
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
@@ -39,6 +41,7 @@ from enrichment.wiring import entra_of, listening, memory_of, on_record, outbox_
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
     KeysUnavailable: ProblemType("grant-unverifiable", 503, "The grant cannot be checked now"),
+    TooMany: TOO_MANY,
     StorageFailed: ProblemType("storage-failed", 503, "Turns cannot be stored now"),
     AuditFailed: UNRECORDED,
     Erased: ProblemType("erased", 410, "What this belongs to was erased"),
@@ -68,15 +71,7 @@ def create_app(
     lifespan = _lifespan(settings, memory, now)
     responders = with_denials_on_record(handlers(PROBLEMS))
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=responders)
-    # Outside Starlette, so that a 500 carries the CORS headers too and the page can read the problem.
-    with_cors = CORSMiddleware(
-        app,
-        allow_origins=sorted(settings.cors_origins),
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "traceparent"],
-        expose_headers=["Retry-After", "X-Trace-Id"],
-    )
-    return Traced(with_cors)
+    return around(app, settings, ["GET", "POST", "DELETE"])
 
 
 def _lifespan(
@@ -91,6 +86,7 @@ def _lifespan(
             outbox_of(settings, now) as outbox,
             _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
             audit_of(settings, "enrichment", on_record(settings), now=clock) as audit,
+            shared_limits_of(settings) as shared,
         ):
             entra = entra_of(settings, http, clock)
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
@@ -107,6 +103,7 @@ def _lifespan(
             ):
                 yield {
                     "people": People(grants, _callers(settings, entra)),
+                    "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake),
                     "reading": reading,
                     "outbox": outbox,

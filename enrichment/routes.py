@@ -26,6 +26,7 @@ from enrichment.erasure import Certificate
 from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.memory.port import Memory
 from enrichment.outbox.port import ForeignSession, Outbox
+from enrichment.quota import Quota
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.turns import BATCH, BODY_BYTES, SINGLE, TOLD, Post, from_batch, from_single, from_told
 
@@ -38,6 +39,7 @@ class State(TypedDict):
     """What the lifespan opened and the routes use."""
 
     people: People
+    quota: Quota
     accepting: Accepting
     reading: Reading
     outbox: Outbox
@@ -91,21 +93,22 @@ async def enrich(request: Request[State]) -> Response:
         post = from_single(parse(SINGLE, body), now=_now(request))
     if isinstance(shape.traceparent, str) and TRACEPARENT.fullmatch(shape.traceparent):
         log.info("request.caused_by", client_trace_id=trace_id_of(shape.traceparent))
-    return await _accept(request, post)
+    return await _accept(request, post, len(body))
 
 
 async def add_told_turn(request: Request[State]) -> Response:
     body = await read_body(request, max_bytes=BODY_BYTES, kinds=JSON_OR_BEACON)
-    return await _accept(request, from_told(parse(TOLD, body), now=_now(request)))
+    return await _accept(request, from_told(parse(TOLD, body), now=_now(request)), len(body))
 
 
 def _now(request: Request[State]) -> datetime:
     return datetime.fromtimestamp(request.state["now"](), UTC)
 
 
-async def _accept(request: Request[State], post: Post) -> Response:
+async def _accept(request: Request[State], post: Post, size: int) -> Response:
     owner = await request.state["people"].owner_of(request, post)
-    answer = await request.state["accepting"].accept(owner, post)
+    async with request.state["quota"].place(owner, len(post.turns), size):
+        answer = await request.state["accepting"].accept(owner, post)
     return JSONResponse(answer, 202, headers=NO_STORE)
 
 

@@ -65,6 +65,10 @@ class Settings(SharedSettings):
     recall_turns: int = Field(12, ge=0, le=50)
     data_retention_days: int = Field(90, ge=1, le=3_650)
     outbox_ballast_mb: int = Field(64, ge=0, le=4_096)
+    limit_session_per_second: int = Field(5, ge=1, le=1_000_000)
+    limit_session_turns_a_day: int = Field(2_000, ge=100, le=100_000_000)
+    limit_session_kib_a_day: int = Field(2_048, ge=256, le=100_000_000)
+    limit_person_kib_a_day: int = Field(20_480, ge=256, le=100_000_000)
 
     @field_validator("zep_api_url")
     @classmethod

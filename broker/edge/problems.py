@@ -37,7 +37,7 @@ class ProblemType:
     """What a client may learn about one kind of failure.
 
     ``name`` is the stable last part of ``type``; clients switch on it. ``says`` marks errors whose own text
-    was written for the caller and becomes ``detail``.
+    was written for the caller and becomes ``detail``; ``closes`` ends the connection.
     """
 
     name: str
@@ -46,6 +46,7 @@ class ProblemType:
     retry_after_s: float | None = None
     retryable: bool = False
     says: bool = False
+    closes: bool = False
 
     @property
     def uri(self) -> str:
@@ -80,6 +81,18 @@ class CutOff(Exception):
     """The sender went away in the middle of the body."""
 
 
+class TooDeep(Exception):
+    """The body's JSON is nested deeper than anything a route reads."""
+
+
+class Compressed(Exception):
+    """The body is compressed: nobody knows how large it is."""
+
+
+class Ambiguous(Exception):
+    """The request gives its body two lengths: a length and a transfer coding."""
+
+
 class NotSignedIn(Exception):
     """Nobody has proved who is asking."""
 
@@ -105,7 +118,12 @@ EDGE_PROBLEMS: dict[type[Exception], ProblemType] = {
     Unreadable: ProblemType("unreadable-body", 400, "The body is not valid JSON"),
     WrongMediaType: ProblemType("wrong-media-type", 415, "This route does not read that content type"),
     TooLarge: ProblemType("body-too-large", 413, "The body is larger than this route reads"),
-    TooSlow: ProblemType("body-too-slow", 408, "The body took too long to arrive", retryable=True),
+    TooSlow: ProblemType(
+        "body-too-slow", 408, "The body took too long to arrive", retryable=True, closes=True
+    ),
+    TooDeep: ProblemType("body-too-deep", 400, "The body is nested too deeply"),
+    Compressed: ProblemType("compressed-body", 415, "Bodies must not be compressed"),
+    Ambiguous: ProblemType("ambiguous-length", 400, "The body has two lengths", closes=True),
     CutOff: ProblemType("body-cut-off", 400, "The body ended in the middle", retryable=True),
     NotSignedIn: ProblemType("not-signed-in", 401, "Sign in first", says=True),
     NotAllowed: ProblemType("not-allowed", 403, "You may not do this", says=True),
@@ -119,6 +137,11 @@ def handlers(table: Mapping[type[Exception], ProblemType]) -> dict[Any, ErrorRes
     """Turn an error table into Starlette's ``exception_handlers``; plain HTTP errors become about:blank."""
     rows = {**EDGE_PROBLEMS, **table}
     return {HTTPException: _plain} | {error: _responder(row) for error, row in rows.items()}
+
+
+def answer(exc: Exception) -> ProblemResponse:
+    """The document about one of the edge's own errors, for what stands before the routes."""
+    return _document(EDGE_PROBLEMS[type(exc)], exc)
 
 
 def _responder(problem: ProblemType) -> ErrorResponder:
@@ -146,8 +169,10 @@ def _document(problem: ProblemType, exc: Exception) -> ProblemResponse:
         body["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in exc.errors]
     if problem.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if problem.closes:
+        headers["Connection"] = "close"
     if retry_after_s is not None:
-        body["retry_after_ms"] = round(retry_after_s * 1000)
+        body["retry_after_ms"] = math.ceil(round(retry_after_s * 1000, 3))  # never a moment too early
         headers["Retry-After"] = str(math.ceil(retry_after_s))
     return ProblemResponse(body, problem.status, headers)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from enum import StrEnum
-from typing import Annotated
+from importlib.util import find_spec
+from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
@@ -81,6 +82,15 @@ def audience(name: str) -> str:
     return name
 
 
+def store_url(url: SecretStr) -> SecretStr:
+    """The address of a PostgreSQL; it holds a password, so it is never quoted."""
+    if not url.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE; leave it out to count in process")
+    if find_spec("psycopg") is None:
+        raise ValueError("PostgreSQL needs the extra: pip install 'voicelive[postgres]'")
+    return url
+
+
 PageOrigin = Annotated[str, AfterValidator(page_origin)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 Tenant = Annotated[str, AfterValidator(tenant)]
@@ -125,6 +135,10 @@ class SharedSettings(BaseSettings):
     audit_url: AuditUrl | None = None
     audit_anchor_url: AnchorUrl | None = None
     audit_anchor_client_id: str | None = None
+    limits: Literal["on", "off"] | None = None
+    limits_url: Annotated[SecretStr, AfterValidator(store_url)] | None = None
+    trusted_proxies: int = Field(0, ge=0, le=5)
+    drain_s: float | None = Field(None, ge=0, le=60)
 
     @field_validator("auth_required")
     @classmethod
@@ -187,6 +201,24 @@ class SharedSettings(BaseSettings):
         if value is None and info.data.get("audit_log_enabled"):
             raise ValueError("required with AUDIT_LOG_ENABLED")
         return value
+
+    @field_validator("limits")
+    @classmethod
+    def _limits_where_people_s_data_is(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value == "off" and holds_people_s_data(info):
+            raise ValueError(f"off is refused with ENVIRONMENT={info.data['environment']}; raise the figures")
+        return value
+
+    @property
+    def has_limits(self) -> bool:
+        """On where people's data is, and where somebody asks for it."""
+        return self.limits == "on" or (self.limits is None and self.environment.holds_people_s_data)
+
+    @property
+    def drains_for_s(self) -> float:
+        """How long a service that was told to end still takes what comes; none where nobody else would."""
+        usual = 5.0 if self.environment.holds_people_s_data else 0.0
+        return usual if self.drain_s is None else self.drain_s
 
 
 def holds_people_s_data(info: ValidationInfo) -> bool:

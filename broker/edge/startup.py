@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
-import uvicorn
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
+from broker.edge.serving import serve_http
 from broker.edge.settings import SharedSettings
 from broker.edge.telemetry import configure_logging
 
 EXIT_CONFIG = os.EX_CONFIG if hasattr(os, "EX_CONFIG") else 78
-KEEP_ALIVE_S = 75  # longer than the idle time of the proxies in front, so that they never reuse a dead socket
 
 Settings = TypeVar("Settings", bound=SharedSettings)
 Read = TypeVar("Read", bound=BaseModel)
@@ -69,7 +68,8 @@ def command_line(
         sys.exit(arguments.run(arguments))
     settings = settings_or_exit(package, read)
     configure_logging(settings.log_level)
-    serve(create_app(settings), host=arguments.host, port=arguments.port)
+    app = create_app(settings)
+    serve(app, host=arguments.host, port=arguments.port, drains_for_s=settings.drains_for_s)
 
 
 def _offer(
@@ -108,21 +108,10 @@ def mistakes(exc: ValidationError) -> list[str]:
     return lines
 
 
-def serve(app: ASGIApp, *, host: str, port: int) -> None:
+def serve(app: ASGIApp, *, host: str, port: int, drains_for_s: float = 0) -> None:
     """Run until SIGINT or SIGTERM; what is being answered then is answered first."""
     _spare_the_collector()
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_config=None,
-        access_log=False,
-        workers=1,  # WEB_CONCURRENCY of the shell would start several, each with a key of its own
-        ws="none",
-        server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=10,
-    )
+    serve_http(app, host=host, port=port, drains_for_s=drains_for_s)
 
 
 def refuse(headline: str, lines: list[str], code: int) -> NoReturn:

@@ -62,7 +62,7 @@ async def test_a_call_may_be_shorter_and_find_its_way_out_of_a_closed_network(az
     async with running(broker_app(wishes)) as broker:
         answer = (await broker.post("/realtime/token", json={})).json()
     assert time.time() + 500 < answer["call_ends_at"] <= time.time() + 600
-    assert answer["call_lasts_s"] == 600
+    assert 590 <= answer["call_lasts_s"] <= 600
     assert answer["ice_servers"] == [
         {"urls": "turn:turn.example.org:443?transport=tcp", "username": "u", "credential": "hidden"}
     ]

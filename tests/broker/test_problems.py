@@ -25,7 +25,7 @@ from tests.running import running
         (b'{"session_id": "\\ud800"}', "application/json", 400, "unreadable-body"),
         (b"{", "application/json", 400, "unreadable-body"),
         (b"\xff\xfe", "application/json", 400, "unreadable-body"),
-        (b"[" * 4000, "application/json", 400, "unreadable-body"),
+        (b"[" * 4000, "application/json", 400, "body-too-deep"),
         (b'{"a": "' + b"x" * 5000 + b'"}', "application/json", 413, "body-too-large"),
         (b"{}", "text/plain", 415, "wrong-media-type"),
         (b"a=1", "application/x-www-form-urlencoded", 415, "wrong-media-type"),

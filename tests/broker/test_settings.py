@@ -266,3 +266,25 @@ def test_a_broker_that_cannot_start_says_why_and_exits_with_78():
     assert done.returncode == 78
     assert "ENVIRONMENT" in done.stderr
     assert KEY not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("environment", ["test", "uat", "production"])
+def test_where_people_s_data_is_there_are_limits_and_time_to_leave(environment):
+    strict = {"environment": environment, "mint_allow_key": True, **SIGN_IN}
+    chosen = settings(**strict)
+    assert (chosen.has_limits, chosen.drains_for_s) == (True, 5.0)
+    (line,) = refused(**strict, limits="off")
+    assert line == f"LIMITS: off is refused with ENVIRONMENT={environment}; raise the figures"
+
+
+def test_elsewhere_limits_are_on_when_somebody_asks_for_them():
+    assert (settings().has_limits, settings().drains_for_s) == (False, 0.0)
+    assert (settings(limits="on").has_limits, settings(drain_s=3).drains_for_s) == (True, 3.0)
+
+
+@pytest.mark.parametrize("url", ["redis://:canary@cache:6379", "postgres:canary", "memory://", "sqlite:///x"])
+def test_a_store_of_limits_is_a_postgresql_and_is_never_shown(url):
+    (line,) = refused(limits_url=url)
+    assert line.startswith("LIMITS_URL: must be postgresql://")
+    assert "canary" not in line
+    assert "canary" not in repr(settings(limits_url="postgresql://a:canary@db/limits"))

@@ -120,7 +120,7 @@ async def test_a_turn_that_does_not_say_when_was_spoken_now(open_to_all):
         (b"", "application/json", 400, "unreadable-body"),
         (b"{", "application/json", 400, "unreadable-body"),
         (b"\xff", "text/plain", 400, "unreadable-body"),
-        (b"[" * 10_000, "application/json", 400, "unreadable-body"),
+        (b"[" * 10_000, "application/json", 400, "body-too-deep"),
         (b'{"turns": [{"text": "\\ud800"}]}', "application/json", 400, "unreadable-body"),
         (b"[]", "application/json", 422, "invalid-request"),
         (b"{}", "application/json", 422, "invalid-request"),

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 START_S = 10.0
 
 
-class _Server(uvicorn.Server):
+class SelfMade(uvicorn.Server):
     """Says when it listens, ends at once when told, and leaves the signals to whoever runs the tests."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -39,7 +39,7 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
     with socket.socket(proto=socket.IPPROTO_TCP) as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
-        server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
+        server = SelfMade(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
         serving = asyncio.create_task(server.serve([free]), name=f"simulator on {address}")
         try:
             async with asyncio.timeout(START_S):

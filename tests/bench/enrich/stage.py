@@ -19,6 +19,7 @@ from tests.bench.enrich.pages import signer_of
 from tests.bench.enrich.senders import Wish
 from tests.bench.faults.wire import Asked, Port, Wire
 from tests.local.processes import ROOT, Command, Running, free_port, machine_environment, start
+from tests.local.stack import COUNTED
 
 KEYS = "bench"  # what the signing key is made of
 DRAIN_S = 300.0
@@ -43,6 +44,7 @@ class Place:
             "GRANT_JWKS_URL": self.keys_url,
             "DATA_DIR": str(self.folder),
             "CORS_ORIGINS": '["http://127.0.0.1:8080"]',
+            **COUNTED,
             **({"DATABASE_URL": self.database_url} if self.database_url else {}),
         }
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from tests.bench.mint.figures import Figures
-from tests.bench.mint.systems import FLOOR, OURS, OURS_WITHOUT_MEMORY
+from tests.bench.mint.systems import FLOOR, OURS, OURS_UNGUARDED, OURS_WITHOUT_MEMORY
 from tests.bench.report import Bar
 
 ADDED_MS = 0.6
 ADDED_AT_FIRST_MS = 1.0  # what the first issue promised, of each of the two reads
 FLOOR_SHARE = 0.35
+GUARD_MS = 0.15  # of CPU
 RSS_MB = 90
 CONNECTIONS = 0.01  # new ones per mint
 
@@ -18,6 +19,7 @@ CONNECTIONS = 0.01  # new ones per mint
 def bars_of(figures: Mapping[str, Figures], peers: Collection[str], *, peers_wanted: int) -> list[Bar]:
     """``peers`` are the names of those that ran."""
     ours, plain, floor = figures[OURS], figures[OURS_WITHOUT_MEMORY], figures[FLOOR]
+    guard_ms = plain.cpu_ms - figures[OURS_UNGUARDED].cpu_ms
     share = ours.per_s / floor.per_s if floor.per_s else 0.0
     return [
         *(_added(one) for one in (ours, plain)),
@@ -31,6 +33,11 @@ def bars_of(figures: Mapping[str, Figures], peers: Collection[str], *, peers_wan
             f"at 32 callers at least {FLOOR_SHARE:g} of the floor's mints/s",
             f"{share:.2f}",
             share >= FLOOR_SHARE,
+        ),
+        Bar(
+            f"limits cost at most {GUARD_MS:g} ms of CPU per mint",
+            f"{guard_ms:.3f} ms",
+            guard_ms <= GUARD_MS,
         ),
         Bar(f"RSS at most {RSS_MB} MB", f"{ours.rss_mb:.0f} MB", ours.rss_mb <= RSS_MB),
         Bar(

@@ -15,10 +15,11 @@ from tests.bench.mint.peers import Peer, Place
 from tests.bench.mint.processes import Cores, Process, Program, started
 from tests.bench.mint.upstream import MINT
 from tests.local.processes import Command, NotStarted, free_port
-from tests.local.stack import Plan
+from tests.local.stack import COUNTED, Plan
 
 DIRECT, FLOOR = "Azure's fake, asked directly", "floor: Starlette and aiohttp"
 OURS, OURS_WITHOUT_MEMORY = "broker, everything on", "broker, memory off"
+OURS_UNGUARDED = "broker, memory and limits off"
 REMEMBERED = ["I take the train at eight.", "My sister lives in Paris.", "I like short answers."]
 
 
@@ -80,22 +81,24 @@ class Stage:
         return await System(FLOOR, process, f"http://127.0.0.1:{port}/token").proven()
 
     async def ours(self) -> list[System]:
-        """The broker with memory and without. Enrichment runs beside the first, on another core."""
+        """The broker with memory, without, and unguarded. Enrichment is beside the first, on another core."""
         azure = {
             "AZURE_VOICELIVE_ENDPOINT": self.upstream_url,
             "AZURE_VOICELIVE_KEY": "bench-key",
             "AZURE_VOICELIVE_MODEL": "gpt-realtime",
         }
-        plan = Plan(self._folder, settings=azure)
+        plan = Plan(self._folder, settings=azure | COUNTED)
         enrichment, broker = plan.services()
         without = plan.broker(port=free_port(), ENRICHMENT_URL="")
+        unguarded = plan.broker(port=free_port(), ENRICHMENT_URL="", LIMITS="off")
         beside = await self._run_service(enrichment, cores=self._cores.others)
         with_memory = System(OURS, await self._run_service(broker), _token(broker), body=_ASK, beside=beside)
         await remember(with_memory)
         without_memory = System(
             OURS_WITHOUT_MEMORY, await self._run_service(without), _token(without), body=_ASK
         )
-        return [await with_memory.proven(), await without_memory.proven()]
+        bare = System(OURS_UNGUARDED, await self._run_service(unguarded), _token(unguarded), body=_ASK)
+        return [await system.proven() for system in (with_memory, without_memory, bare)]
 
     async def peer(self, peer: Peer) -> System:
         """Raises `NotInstalled` or `NotStarted`."""
