@@ -1,5 +1,6 @@
 const FIRST_MS = 1_000;
 const LAST_MS = 5 * 60_000;
+const EARLY_MS = 20; // timers fire a moment early, and who comes then must not be sent away
 
 /** How long to leave something alone that failed: 1 s, 2 s, 4 s … 5 min, up to half less by chance, or as long as it asks for. */
 export class BackOff {
@@ -24,7 +25,8 @@ export class BackOff {
   }
 
   get leftMs() {
-    return Math.max(0, this.#untilMs - Date.now(), this.askedMs);
+    const leftMs = Math.max(this.#untilMs - Date.now(), this.askedMs);
+    return leftMs > EARLY_MS ? leftMs : 0;
   }
 
   /** What is left of the time that the other side asked for. */

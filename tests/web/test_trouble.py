@@ -24,7 +24,7 @@ async def test_killing_enrichment_mid_call_loses_nothing_and_the_call_never_noti
 
     await system.restart("enrichment")
     await person.sees_turns(3)
-    await person.speak("train")
+    await person.write("My train leaves at noon")
     await person.sees_turns(5)
     await person.end()
     episode = await person.remembered(5)

@@ -187,3 +187,24 @@ async def test_too_many_turns_are_split_until_they_fit(blank, services):
     await add(blank, "t1", "t2", "t3", "t4")
     assert await becomes(blank, "t4", "saved") == NOTHING | {"saved": 4}
     assert services.turn_ids() == [["t1", "t2", "t3", "t4"], ["t1", "t2"], ["t3", "t4"]]
+
+
+async def test_who_comes_back_a_moment_early_is_not_sent_away(bench):
+    script = """async () => {
+      const { BackOff } = await import("/back-off.js");
+      const { now } = Date;
+      const { random } = Math;
+      Math.random = () => 0.1234;
+      Date.now = () => 1_000;
+      const pause = new BackOff();
+      pause.failed(); // until 1561.7
+      const left = [];
+      for (const ms of [1_000, 1_500, 1_561]) {
+        Date.now = () => ms;
+        left.push(pause.leftMs > 0);
+      }
+      Object.assign(Date, { now });
+      Object.assign(Math, { random });
+      return left;
+    }"""
+    assert await bench.evaluate(script) == [True, True, False]
