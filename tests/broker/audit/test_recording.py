@@ -123,8 +123,10 @@ async def test_a_queue_has_an_end():
     sink = ListSink()
     sink.free.clear()
     async with auditing(sink) as audit:
+        waiting = [asyncio.create_task(audit.write(MINT))]
+        await asyncio.sleep(0)
         await asyncio.to_thread(sink.reached.wait)  # the first line hangs, and all others behind it
-        waiting = [asyncio.create_task(audit.write(MINT)) for _ in range(MOST_QUEUED)]
+        waiting += [asyncio.create_task(audit.write(MINT)) for _ in range(MOST_QUEUED)]
         await asyncio.sleep(0)
         with pytest.raises(AuditFailed, match="queued"):
             await audit.write(MINT)
