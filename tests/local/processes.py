@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parent.parent.parent
 START_S = 20.0
 STOP_S = 12.0
 TAIL_LINES = 15
+FIRST_PORT, LAST_PORT = 10_240, 32_000
 
 # Every setting of either service, and what uvicorn reads by itself.
 SETTINGS = frozenset(
@@ -133,11 +135,20 @@ def _sink(log: Path) -> BinaryIO:
 
 
 def free_port(wanted: int = 0) -> int:
-    """``wanted`` when nobody listens there, else any free one."""
+    """``wanted`` when nobody listens there, else any free one.
+
+    Below those that a system gives to connections: one of these could be taken before the service listens.
+    """
+    while not (wanted and is_free(wanted)):
+        wanted = random.randint(FIRST_PORT, LAST_PORT)
+    return wanted
+
+
+def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+            return False
+    return True

@@ -100,6 +100,18 @@ async def test_speaking_and_writing_make_one_conversation_in_order(open_page):
     assert len({line["turn_id"] for line in episode}) == 5
 
 
+async def test_with_and_without_azure_s_filter_the_transcript_is_the_same(open_page, broker_for):
+    transcripts = []
+    for filtered in ("true", "false"):
+        person = await open_page(await broker_for(WEBRTC_FILTER=filtered, **QUIET))
+        await person.write("My sister is called Ada")
+        await person.sees_turns(2)
+        await person.write("And she plays chess")
+        await person.sees_turns(4)
+        transcripts.append(await person.transcript())
+    assert transcripts[0] == transcripts[1]
+
+
 async def test_writing_works_without_ever_asking_for_a_microphone(open_page):
     person = await open_page(speaks=True)
     await person.write("Good morning")
