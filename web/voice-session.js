@@ -64,6 +64,8 @@ export class VoiceSession extends TypedEvents {
   #legs = [];
   /** @type {Leg | null} the one in which they speak */
   #leg = null;
+  /** @type {Leg | null} on hold, about to take over */
+  #next = null;
   #ending = new AbortController();
   /** @type {Promise<void> | null} */
   #starting = null;
@@ -291,9 +293,10 @@ export class VoiceSession extends TypedEvents {
     leg.call.on("silenced", () => this.emit("silenced", undefined));
   }
 
+  /** Not of a call that was left: nobody speaks in it any more. */
   #changeMicrophones() {
-    for (const leg of this.#legs.filter(({ isOver }) => !isOver)) {
-      const copy = this.#ears.copy();
+    for (const leg of [this.#leg, this.#next]) {
+      const copy = leg && this.#ears.copy();
       if (copy) void leg.call.changeMicrophone(copy);
     }
   }
@@ -365,11 +368,12 @@ export class VoiceSession extends TypedEvents {
   /** @param {MoveReason} why */
   async #moveNow(why) {
     const { signal } = this.#ending;
-    const next = await this.#connect(signal, { onHold: true });
+    const next = (this.#next = await this.#connect(signal, { onHold: true }));
     try {
       await this.#pause(next, why, signal);
       this.#goOn(next, why, this.#isAnswerDue);
     } finally {
+      this.#next = null;
       if (this.#leg !== next) next.call.end();
     }
   }

@@ -138,6 +138,35 @@ async def test_a_microphone_that_is_chosen_while_a_call_is_made_is_heard_in_it(p
     assert await page.evaluate("copies[1].getTracks()[0].readyState") == "live"
 
 
+async def test_a_microphone_that_is_chosen_while_the_next_call_waits_is_heard_in_it(page):
+    await page.evaluate(COPIES)
+    await start(page)
+    await says(page, started("U1"))  # no pause: the next call waits
+    await page.evaluate(SWITCH, "marcus")
+    await calls(page, 2)
+    await page.evaluate(CONNECTED)
+    await page.evaluate("until(() => copies.length === 2, 'a microphone for each call')")
+    await page.evaluate("engram.session.useMicrophone('')")
+    await page.evaluate("until(() => copies.length === 4 && live() === 2, 'the newer one in both')")
+    states = "copies.map((stream) => stream.getTracks()[0].readyState)"
+    assert await page.evaluate(states) == ["ended", "ended", "live", "live"]
+
+
+async def test_a_call_that_was_left_gets_no_microphone_again(page):
+    await page.evaluate(COPIES)
+    await page.clock.install()
+    await start(page)
+    await says(page, started("U1"), stopped("U1"), added("U1", None))  # words that are still to come
+    await page.evaluate(SWITCH, "marcus")
+    await calls(page, 2)
+    await page.evaluate(CONNECTED)
+    await page.clock.fast_forward(5_500)
+    await page.evaluate("switching")
+    assert await page.evaluate("azure.calls[0].over") is False
+    await page.evaluate("engram.session.useMicrophone('')")
+    assert await page.evaluate("copies.length") == 3
+
+
 async def test_of_two_microphones_the_one_that_was_chosen_last_is_used(page):
     await start(page)
     await page.evaluate(
