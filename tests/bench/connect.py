@@ -19,7 +19,7 @@ from tests.bench.report import Bar, finish, percentile
 from tests.local.processes import free_port
 from tests.local.stack import Plan, Stack, new_signing_key, started
 from tests.web.person import Person, launched, visiting
-from tests.web.surviving import DEAF, cut_off, moved, reconnect, watch_moves
+from tests.web.surviving import cut_off, moved, reconnect, speak_across_the_limit, watch_moves
 
 CALLS = 50
 CUT_S = 20.0
@@ -108,16 +108,7 @@ async def goes_on_after_a_cut(browser: Browser, stack: Stack) -> bool:
 async def silence_of_a_hand_over(browser: Browser, stack: Stack, url: str) -> float:
     """The longest silence around a call's limit, in ms; infinite when a turn was lost."""
     async with visiting(browser, url, stack, speaks=True) as person:
-        await watch_moves(person)
-        await person.start()
-        await person.is_in("listening")
-        await person.page.evaluate(DEAF)
-        await person.speak("paris")
-        await person.sees_turns(2)
-        await moved(person, "limit")
-        await person.speak("train")
-        await person.sees_turns(4)
-        silence_ms: float = await person.page.evaluate("deaf.longestMs")
+        silence_ms = await speak_across_the_limit(person)
         return silence_ms if await is_kept(person) else float("inf")
 
 

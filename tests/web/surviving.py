@@ -41,3 +41,18 @@ async def cut_off(person: Person, system: Stack) -> None:
 async def reconnect(person: Person, system: Stack) -> None:
     await person.page.context.set_offline(False)
     system["simulator"].process.send_signal(signal.SIGCONT)
+
+
+async def speak_across_the_limit(person: Person) -> float:
+    """A sentence and its answer before a call's limit and after it: the longest silence in between, in ms."""
+    await watch_moves(person)
+    await person.start()
+    await person.is_in("listening")
+    await person.page.evaluate(DEAF)
+    await person.speak("paris")
+    await person.sees_turns(2)
+    await moved(person, "limit")
+    await person.speak("train")
+    await person.sees_turns(4)
+    silence_ms: float = await person.page.evaluate("deaf.longestMs")
+    return silence_ms

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.web.surviving import DEAF, moved, watch_moves
+from tests.web.surviving import moved, speak_across_the_limit, watch_moves
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -19,17 +19,7 @@ async def test_a_call_that_reaches_its_limit_is_followed_by_another_and_the_pers
     open_page, broker_for
 ):
     person = await open_page(await broker_for(CALL_LIMIT_S="12", **QUIET), speaks=True)
-    await watch_moves(person)
-    await person.start()
-    await person.is_in("listening")
-    await person.page.evaluate(DEAF)
-    await person.speak("paris")
-    await person.sees_turns(2)
-    await moved(person, "limit")
-    await person.speak("train")
-    await person.sees_turns(4)
-
-    assert await person.page.evaluate("deaf.longestMs") < MOST_SILENCE_MS
+    assert await speak_across_the_limit(person) < MOST_SILENCE_MS
     shown = await person.transcript()
     episode = await person.remembered(4)
     assert [(line["role"], line["content"]) for line in episode] == [(who, text) for who, text in shown]
