@@ -29,7 +29,7 @@ probe: $(INSTALLED) ## Ask every configured way to mint once and say what to men
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.enrichment.postgres
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/test_faults.py
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/test_faults.py
 	@$(PY) -m pytest tests/test_faults.py
 
 .PHONY: check
@@ -62,7 +62,7 @@ bench-connect: $(INSTALLED) ## Measure from click to call beside a page written 
 	@$(PY) -m tests.bench.connect
 
 .PHONY: bench-faults
-bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; a minute with ARGS=--short)
+bench-faults: $(INSTALLED) ## Put the broker to 11 mixes of faults of Azure (hours; 20 seconds with ARGS=--short)
 	@$(PY) -m tests.bench.faults $(ARGS)
 
 .PHONY: chaos

@@ -6,9 +6,8 @@ import ast
 import json
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("broker", "enrichment")
@@ -17,6 +16,26 @@ PYTHON = MODULES + sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rg
 BROWSER = sorted((ROOT / "web").glob("*.js"))
 
 
+def holds_for_each(paths):
+    """One test of a rule about a file, for many files: it tells every file that breaks it."""
+
+    def test_of(rule):
+        def test():
+            broken = []
+            for path in paths:
+                try:
+                    rule(path)
+                except AssertionError as exc:
+                    broken.append(f"{path}: {exc}")
+            assert broken == []
+
+        test.__name__, test.__doc__ = rule.__name__, rule.__doc__
+        return test
+
+    return test_of
+
+
+@cache
 def tree(path: Path) -> ast.Module:
     return ast.parse((ROOT / path).read_text())
 
@@ -33,7 +52,7 @@ def ours(path: Path) -> set[str]:
     return {name for name in imports(path) if name.split(".")[0] in {*ROOMS, "tests"}}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_imports_go_one_way(path):
     if path.is_relative_to("broker/edge"):
         assert all(name.startswith("broker.edge") for name in ours(path))
@@ -43,14 +62,14 @@ def test_imports_go_one_way(path):
         assert all(name.startswith(("enrichment", "broker.edge")) for name in ours(path))
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_only_settings_read_the_environment(path):
     if path.name != "settings.py":
         source = (ROOT / path).read_text()
         assert not re.search(r"os\.environ|os\.getenv|BaseSettings", source)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_only_the_composition_roots_open_http_clients(path):
     opened = {ast.unparse(node.func) for node in ast.walk(tree(path)) if isinstance(node, ast.Call)}
     # upstream.py makes the broker's one kind of session; a root opens it, and closes it.
@@ -64,14 +83,14 @@ def test_only_the_composition_roots_open_http_clients(path):
         }
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_only_strategies_know_azure_s_mint_urls(path):
     if path != Path("broker/minting/strategies.py"):
         literals = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
         assert not any(isinstance(value, str) and "/client_secrets" in value for value in literals)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_only_the_memories_in_zep_know_its_sdks(path):
     if not re.fullmatch(r"enrichment/memory/zep\w*\.py", str(path)):
         assert not [name for name in imports(path) if name.split(".")[0] in {"zep_python", "zep_cloud"}]
@@ -91,7 +110,7 @@ def changeable(node: ast.expr) -> bool:
     return isinstance(node, ast.List | ast.Dict | ast.Set | ast.ListComp | ast.DictComp | ast.SetComp)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_no_module_holds_state_that_can_change(path):
     for node in tree(path).body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
@@ -115,20 +134,20 @@ def test_the_tables_that_are_written_as_literals_are_never_written_to():
             assert name not in tables, f"{path}: {name}"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=str)
+@holds_for_each(PYTHON)
 def test_functions_fit_on_a_screen(path):
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno - node.lineno < 50, f"{path}:{node.lineno} {node.name}"
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=str)
+@holds_for_each(PYTHON)
 def test_modules_have_one_subject(path):
     limit = 600 if path.name.startswith("test_") else 400
     assert len((ROOT / path).read_text().splitlines()) <= limit
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
+@holds_for_each(MODULES)
 def test_every_module_and_public_name_says_what_it_is_for(path):
     module = tree(path)
     assert ast.get_docstring(module) or path.name == "__main__.py"
@@ -138,7 +157,7 @@ def test_every_module_and_public_name_says_what_it_is_for(path):
             assert has_words, f"{path}:{node.lineno} {node.name}"
 
 
-@pytest.mark.parametrize("path", BROWSER, ids=lambda path: path.name)
+@holds_for_each(BROWSER)
 def test_in_the_page_each_browser_api_has_one_owner(path):
     source = path.read_text()
     owners = {

@@ -39,7 +39,7 @@ def head(method: str, path: str, *lines: str) -> bytes:
 async def said_to(address: str, *parts: bytes, pause_s: float = 0.0) -> bytes:
     """What comes back until the service closes; ``parts`` are written one after the other."""
     reader, writer = await asyncio.open_connection(urlsplit(address).hostname, urlsplit(address).port)
-    answering = asyncio.create_task(reader.read())
+    answering = asyncio.create_task(all_of(reader))
     try:
         for part in parts:
             if answering.done() or writer.is_closing():
@@ -48,10 +48,17 @@ async def said_to(address: str, *parts: bytes, pause_s: float = 0.0) -> bytes:
             await asyncio.wait([answering], timeout=pause_s)
         async with asyncio.timeout(10):
             return await answering
-    except ConnectionError:
-        return b""
     finally:
         await closed(writer)
+
+
+async def all_of(reader: asyncio.StreamReader) -> bytes:
+    """What came, also when the other end then resets the connection: it may close with something unread."""
+    came = b""
+    with suppress(ConnectionError):
+        while chunk := await reader.read(0x10000):
+            came += chunk
+    return came
 
 
 async def closed(writer: asyncio.StreamWriter) -> None:

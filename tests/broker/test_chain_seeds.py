@@ -18,7 +18,7 @@ from tests.broker.build import SPEC
 from tests.broker.upstreams import Upstream, chain_of, domain, lognormal, rows_of, token
 from tests.virtual_time import run_virtual
 
-SEEDS = range(60)
+SEEDS = range(30)
 REQUESTS, EVERY_S = 150, 2.0
 A, B = domain("a"), domain("b")
 

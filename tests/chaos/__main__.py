@@ -37,13 +37,14 @@ class Plan:
     seed: int
     at_once: int
     is_whole: bool
+    is_brief: bool = False
 
     def pairs(self) -> list[tuple[Scenario, str]]:
         return [
             (scenario, engine)
             for engine in self.engines
             for scenario in self.scenarios
-            if engine in scenario.engines
+            if engine in scenario.engines and (engine in scenario.briefly or not self.is_brief)
         ]
 
 
@@ -69,6 +70,7 @@ def plan() -> Plan:
         seed=given.seed,
         at_once=AT_ONCE if given.short else 1,
         is_whole=not (given.short or given.scenario or given.turns),
+        is_brief=given.short and not given.scenario,
     )
 
 

@@ -217,7 +217,7 @@ class Call:
         async with self._mouth:
             words, pause_s = re.findall(r"\S+\s*", wish.text), WRITING_PAUSE_S
             if wish.audible:
-                packets = await self._speech.speak(wish.text, wish.voice)
+                packets = await self._speech.speak(wish.text, wish.voice, self._scenario.words_a_minute)
                 self._voice.play(packets)
                 self._perform(self._conversation.audible(wish.response_id))
                 pause_s = len(packets) * PACKET_MS / 1000 / AHEAD / len(words)

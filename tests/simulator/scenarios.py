@@ -31,6 +31,7 @@ class Scenario:
     sdp_refused: bool = False
     channel_closes_after_s: float | None = None
     max_session_s: float = MAX_SESSION_S
+    words_a_minute: int = 450  # hurried: few of them are about the sound
     user_transcript: Literal["around", "late", "missing"] = "around"
     """When the user's words arrive: just before or just after the answer began, after its text, or never."""
 
@@ -38,11 +39,12 @@ class Scenario:
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario(),
+        Scenario(words_a_minute=170),
+        Scenario("brisk"),
         Scenario("late-user-transcript", user_transcript="late"),
         Scenario("transcription-missing", user_transcript="missing"),
         Scenario("sdp-refused", sdp_refused=True),
-        Scenario("channel-closes-early", channel_closes_after_s=1.0),
+        Scenario("channel-closes-early", channel_closes_after_s=1.0, words_a_minute=170),
         Scenario("session-expires", max_session_s=4.0),
         Scenario("slow", mint_delay_s=5.0),
         Scenario("429", refuse=429),

@@ -67,9 +67,9 @@ class Speech:
         """The English words in 16 kHz mono 16-bit audio, lower case; empty when there are none."""
         return await self._ask(partial(transcribe, samples))
 
-    async def speak(self, text: str, voice: str) -> list[bytes]:
+    async def speak(self, text: str, voice: str, words_a_minute: int) -> list[bytes]:
         """The text as Opus packets of 20 ms each."""
-        return await self._ask(partial(speak, text, voice))
+        return await self._ask(partial(speak, text, voice, words_a_minute))
 
     async def warm_up(self) -> None:
         """Load the models, so that the first turn does not wait for them."""
@@ -116,14 +116,14 @@ def transcribe(samples: bytes) -> str:
     return hypothesis.hypstr.strip() if hypothesis else ""
 
 
-def speak(text: str, voice: str) -> list[bytes]:
+def speak(text: str, voice: str, words_a_minute: int) -> list[bytes]:
     """In the worker."""
     variant, pitch = VOICES.get(voice, VOICES["alloy"])
     espeak = synthesiser()
     library = espeak.library
     espeak.collected.clear()
     library.espeak_SetVoiceByName(variant.encode())
-    library.espeak_SetParameter(RATE, 170, 0)
+    library.espeak_SetParameter(RATE, words_a_minute, 0)
     library.espeak_SetParameter(PITCH, pitch, 0)
     document = text.encode() + b"\0"
     library.espeak_Synth(document, len(document), 0, 1, 0, UTF8, None, None)

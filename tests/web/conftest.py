@@ -19,7 +19,7 @@ async def system(tmp_path_factory):
     """Simulator, broker and enrichment as processes, with one grant key for every broker beside."""
     plan = Plan(
         tmp_path_factory.mktemp("system"),
-        settings={"GRANT_SIGNING_KEY": new_signing_key()},
+        settings={"GRANT_SIGNING_KEY": new_signing_key(), "AZURE_VOICELIVE_MODEL": "gpt-realtime-brisk"},
         more_pages=tuple(free_port() for _ in range(MORE_BROKERS)),
     )
     async with started(plan) as stack:

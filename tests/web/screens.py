@@ -8,7 +8,6 @@ from pathlib import Path
 from playwright.async_api import async_playwright
 
 from tests import chromium
-from tests.web.modules.acted import stage
 from tests.web.modules.scenes import scenes
 from tests.web.modules.services import serving
 
@@ -23,9 +22,8 @@ async def take(browser, services, width, height, scheme):
         viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
     )
     context.set_default_timeout(5_000)
-    await stage(context)
     page = await context.new_page()
-    await page.goto(services.page)
+    await page.goto(services.acted_page)
     await page.locator("button[data-agent=elena]").wait_for()
     number = 0
     async for name in scenes(page, services):

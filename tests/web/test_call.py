@@ -11,6 +11,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 QUIET = {"ENABLE_PROACTIVE_GREETING": "false"}
+UNHURRIED = {"AZURE_VOICELIVE_MODEL": "gpt-realtime"}
 
 # How much of the answer the browser really played, in WebRTC's own count; the silence between has none.
 HEARD = """async () => {
@@ -29,7 +30,7 @@ HEARD = """async () => {
 
 
 async def test_a_spoken_sentence_is_answered_aloud_written_down_and_remembered(open_page, broker_for):
-    person = await open_page(await broker_for(WEBRTC_FILTER="true", **QUIET), microphone="paris")
+    person = await open_page(await broker_for(WEBRTC_FILTER="true", **UNHURRIED, **QUIET), microphone="paris")
     await person.start()
     await person.is_in("speaking")
     assert await person.page.evaluate(HEARD)
@@ -106,8 +107,6 @@ async def test_with_and_without_azure_s_filter_the_transcript_is_the_same(open_p
         person = await open_page(await broker_for(WEBRTC_FILTER=filtered, **QUIET))
         await person.write("My sister is called Ada")
         await person.sees_turns(2)
-        await person.write("And she plays chess")
-        await person.sees_turns(4)
         transcripts.append(await person.transcript())
     assert transcripts[0] == transcripts[1]
 
@@ -144,8 +143,8 @@ async def test_the_microphone_is_asked_for_before_the_token_and_turned_off_at_th
     assert await person.page.evaluate("window.stream.getTracks()[0].readyState") == "ended"
 
 
-async def test_speaking_over_the_answer_stops_it_and_both_are_kept(open_page):
-    person = await open_page(speaks=True)
+async def test_speaking_over_the_answer_stops_it_and_both_are_kept(open_page, broker_for):
+    person = await open_page(await broker_for(**UNHURRIED), speaks=True)
     await person.start()
     await person.is_in("speaking")
     await person.speak("weather")

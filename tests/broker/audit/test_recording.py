@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from broker.edge.audit import writer as audit_writer
 from broker.edge.audit.entries import Action, Decision, Who, entry
 from broker.edge.audit.port import AuditFailed
 from broker.edge.audit.recording import DENIALS_AT_ONCE, Audit
@@ -119,10 +120,11 @@ async def test_nobody_waits_for_a_place_that_hangs_and_what_they_gave_up_is_not_
     assert len(sink.lines) == 3  # the first, the one of before, and the one that was being written
 
 
-async def test_a_queue_has_an_end():
+async def test_a_queue_has_an_end(monkeypatch):
+    monkeypatch.setattr(audit_writer, "WRITE_S", 60.0)  # filling it takes a busy machine longer than usual
     sink = ListSink()
     sink.free.clear()
-    async with auditing(sink) as audit:
+    async with auditing(sink, write_s=60.0) as audit:
         waiting = [asyncio.create_task(audit.write(MINT))]
         await asyncio.sleep(0)
         await asyncio.to_thread(sink.reached.wait)  # the first line hangs, and all others behind it

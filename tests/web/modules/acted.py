@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# In the place of main.js. `acted` keeps the contract that the page has with a session, and nothing else.
+# In the place of main.js, at `/acted.html`. `acted` keeps the page's contract with a session, nothing else.
 MAIN = """
 import { Broker } from "./broker.js";
 import { Page } from "./page.js";
@@ -114,13 +114,6 @@ const session = (window.acted = new ActedSession());
 const outbox = (window.outbox = new ActedOutbox());
 await new Page(() => session, new Broker(), outbox).load();
 """
-
-
-async def stage(context):
-    """From now on pages of this context have an acted session."""
-    await context.route(
-        "**/main.js", lambda route: route.fulfill(body=MAIN, content_type="text/javascript; charset=utf-8")
-    )
 
 
 async def become(page, state, **more):

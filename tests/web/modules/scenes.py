@@ -148,7 +148,7 @@ async def earlier(page, services):
         PAST | {"turn_id": "P1", "role": "user", "content": "I keep bees on my roof."},
         PAST | {"turn_id": "P2", "role": "assistant", "content": "How many hives?", "interrupted": True},
     ]
-    await page.goto(f"{services.page}?session=session-1")
+    await page.goto(f"{services.acted_page}?session=session-1")
     await expect(page.locator("#earlier li")).to_have_count(2)
     await become(page, "listening")
     await speak(page, *TALK, *[[f"M{n}", "user", "And more to read. " * 9] for n in range(8)])

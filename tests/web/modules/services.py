@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tests.waiting import until
+from tests.web.modules.acted import MAIN
 
 WEB = Path(__file__).parents[3] / "web"
 
@@ -35,12 +36,18 @@ AGENTS = [
 KINDS = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 
 
+def caching(path: str) -> bytes:
+    """A browser that has compiled the modules for one test need not do it for the next."""
+    return b"max-age=3600" if path.endswith((".js", ".css")) else b"no-store"
+
+
 class Services:
     """The broker's and Enrichment's side of HTTP, scripted by a test; they keep what they got."""
 
     def __init__(self, port: int, folder: Path = WEB, policy: str = CSP) -> None:
         self.folder, self.policy = folder, policy
         self.page = f"http://127.0.0.1:{port}"
+        self.acted_page = f"{self.page}/acted.html"
         self.enrichment = f"http://localhost:{port}"  # the same server, and another origin for the browser
         self.forget()
 
@@ -67,6 +74,8 @@ class Services:
     def app(self):
         routes = [
             Route("/blank", self.blank),
+            Route("/acted.html", self.acted),
+            Route("/acted-main.js", self.acted_main),
             Route("/agents", self.agents),
             Route("/realtime/token", self.mint, methods=["POST"]),
             Route("/realtime/grant", self.renew, methods=["POST"]),
@@ -85,7 +94,7 @@ class Services:
                     policy = self.policy.format(enrichment=self.enrichment).encode()
                     message["headers"] += [
                         (b"content-security-policy", policy),
-                        (b"cache-control", b"no-store"),
+                        (b"cache-control", caching(scope["path"])),
                     ]
                 await send(message)
 
@@ -102,6 +111,13 @@ class Services:
 
     async def blank(self, request):
         return HTMLResponse("<!doctype html><link rel=icon href='data:,'><audio id=speaker></audio>")
+
+    async def acted(self, request):
+        """The page, with a session that a test acts."""
+        return HTMLResponse((self.folder / "index.html").read_text().replace("main.js", "acted-main.js"))
+
+    async def acted_main(self, request):
+        return Response(MAIN, media_type=KINDS[".js"])
 
     async def agents(self, request):
         urls = {
@@ -200,6 +216,7 @@ def serving(**page):
     """The server in a thread of its own, so that the browser is answered while a test waits."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # from now on a browser waits until it is served
         services = Services(listener.getsockname()[1], **page)
         config = uvicorn.Config(services.app(), log_level="error", lifespan="off", ws="none")
         server = uvicorn.Server(config)

@@ -7,7 +7,7 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from tests.web.modules.acted import become, emit, saved, speak
-from tests.web.modules.conftest import faultless
+from tests.web.modules.profiles import faultless
 from tests.web.modules.scenes import TALK, scenes
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -30,9 +30,9 @@ NAMED_BY_TAB = """() => {
 
 
 async def test_axe_finds_nothing_in_any_state_in_light_and_in_dark(browser, services):
-    async with faultless(browser, acted=True, viewport={"width": 320, "height": 568}) as context:
+    async with faultless(browser, viewport={"width": 320, "height": 568}) as context:
         page = await context.new_page()
-        await page.goto(services.page)
+        await page.goto(services.acted_page)
         await expect(page.locator("button[data-agent=elena]")).to_be_visible()
         seen = []
         async for name in scenes(page, services):
