@@ -16,7 +16,18 @@ from multidict import CIMultiDict
 from tests.local.processes import SETTINGS
 
 # Workers take whole files, in this order. A long one taken last would keep one core busy and the other idle.
-LONGEST_FIRST = ("tests/web/test_trouble.py", "tests/web/test_call.py", "tests/test_chaos.py")
+LONGEST_FIRST = (
+    "tests/web/test_trouble.py",
+    "tests/test_chaos.py",
+    "tests/web/test_call.py",
+    "tests/web/test_survival.py",
+    "tests/web/modules/test_calls_that_cross.py",
+    "tests/test_soak_browser.py",
+    "tests/web/modules/test_moving.py",
+    "tests/attacks/test_identity.py",
+    "tests/attacks/test_leaving.py",
+    "tests/enrichment/test_outbox_postgres.py",
+)
 
 
 def pytest_collection_modifyitems(items):

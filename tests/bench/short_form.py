@@ -24,10 +24,10 @@ class Ran:
     bars: list[dict[str, Any]]
 
 
-async def short_form(module: str, name: str, folder: Path) -> Ran:
+async def short_form(module: str, name: str, folder: Path, *arguments: str) -> Ran:
     """``python -m MODULE --short`` in ``folder``, which is killed with the test. ``name`` is of its JSON."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, "--short"),
+        *(sys.executable, "-m", module, "--short", *arguments),
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=asyncio.subprocess.PIPE,
