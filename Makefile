@@ -7,6 +7,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 ARGS ?=
+# The suite starts two hundred processes: none of them should compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 TSC := web/node_modules/.bin/tsc
 
 .PHONY: help

@@ -80,8 +80,6 @@ async def test_an_answer_is_kept_even_when_the_question_is_never_transcribed(ope
     [
         ("gpt-realtime-sdp-refused", "not accepted"),
         ("gpt-realtime-429", "No voice service is free"),
-        ("gpt-realtime-500", "No voice service is free"),
-        ("gpt-realtime-bad-body", "No voice service is free"),
         ("gpt-realtime-deployment-not-found", "Calls cannot be made"),
     ],
 )
