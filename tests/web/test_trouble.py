@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+PATIENCE_MS = 10_000  # how long the page waits for words that Azure may never send
 QUIET = {"ENABLE_PROACTIVE_GREETING": "false"}
 
 
@@ -69,7 +70,11 @@ async def test_where_azure_refuses_the_transcription_the_page_turns_it_on_itself
 async def test_an_answer_is_kept_even_when_the_question_is_never_transcribed(open_page, broker_for):
     url = await broker_for(AZURE_VOICELIVE_MODEL="gpt-realtime-transcription-missing", **QUIET)
     person = await open_page(url, microphone="train")
+    await person.page.clock.install()
     await person.start()
+    await person.is_in("speaking")
+    await person.is_in("listening")
+    await person.page.clock.fast_forward(PATIENCE_MS)
     await person.sees_turns(1)
     await expect(person.page.locator("#transcript")).to_contain_text("could not be transcribed")
     assert [line["role"] for line in await person.remembered(1)] == ["assistant"]

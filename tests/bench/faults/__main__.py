@@ -17,7 +17,7 @@ from tests.bench.report import finish
 from tests.local.processes import NotStarted
 
 N, RATE = 100_000, 300.0
-DRILL_N, DRILL_RATE = 300, 30.0
+DRILL_N, DRILL_RATE = 210, 30.0
 PORTS_RATE = 10.0  # a client a request costs the ports so much that they could not honestly carry more
 
 
