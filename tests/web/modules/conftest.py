@@ -1,14 +1,11 @@
-"""One browser and one server for all tests here; a clean slate for each."""
+"""One server for all tests here, and the browser of those of whole calls; a clean slate for each."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests import chromium
 from tests.web.modules.acted import asked
 from tests.web.modules.profiles import DESKTOP, Profiles, faultless
 from tests.web.modules.services import serving
@@ -24,15 +21,6 @@ def server():
 def services(server):
     server.forget()
     return server
-
-
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
-async def browser():
-    path = await asyncio.to_thread(chromium.executable)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=chromium.FLAGS)
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="session")
