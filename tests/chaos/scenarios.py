@@ -8,7 +8,7 @@ from tests.chaos.outcome import Scenario
 EMBEDDED, SHARED = ("sqlite",), ("postgres",)
 
 SCENARIOS = (
-    Scenario("killed", "kill -9 under 32 connections, again and again", dying.killed),
+    Scenario("killed", "kill -9 under 32 connections, again and again", dying.killed, briefly=EMBEDDED),
     Scenario("power-cut", "a disk that forgets what was not synced", dying.power_cut, EMBEDDED),
     Scenario("disk-full", "no room for outbox and memory, and room again", dying.disk_full, EMBEDDED),
     Scenario(
