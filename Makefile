@@ -41,6 +41,18 @@ check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScr
 	@$(PY) -m mypy
 	@$(PY) -m tests.node $(TSC) -p web
 
+.PHONY: audit
+audit: $(INSTALLED) ## Look up the known weaknesses of every locked package (asks public advisories)
+	@$(PY) -m pip_audit --requirement requirements.lock --require-hashes --disable-pip --strict --progress-spinner off
+	@$(PY) -m tests.node npm audit --prefix web
+	@$(PY) -m tests.node npm audit --prefix tests/web/consumer
+
+.PHONY: sbom
+sbom: $(INSTALLED) ## Write what is installed as CycloneDX to .bench/sbom.json
+	@mkdir -p .bench
+	@$(PY) -m cyclonedx_py environment --pyproject pyproject.toml --output-reproducible --output-file .bench/sbom.json
+	@$(PY) -c 'import json; print(len(json.load(open(".bench/sbom.json"))["components"]), "components in .bench/sbom.json")'
+
 .PHONY: fmt
 fmt: $(INSTALLED) ## Format Python and apply the safe lint fixes
 	@$(PY) -m ruff format .
