@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -19,7 +18,7 @@ from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.door import Door
 from broker.edge.entra import Entra
-from broker.edge.grants import GrantSigner, load_signing_key
+from broker.edge.grants import GrantSigner, load_public_keys, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.problems import ProblemType, handlers
@@ -112,7 +111,7 @@ def _opening(
 ) -> Opening:
     return Opening(
         agents=load_agents(settings.azure_voicelive_voice),
-        signer=GrantSigner(_signing_key(settings), environment=settings.environment, now=now),
+        signer=_signer(settings, now),
         recall=_recall(settings, enrichment),
         chain=chain,
         turn_detection=turn_detection_of(settings),
@@ -170,9 +169,14 @@ def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
     return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000)
 
 
-def _signing_key(settings: Settings) -> Ed25519PrivateKey:
-    key = settings.grant_signing_key
-    return load_signing_key(key.get_secret_value() if key else None)
+def _signer(settings: Settings, now: Callable[[], float]) -> GrantSigner:
+    key, others = settings.grant_signing_key, settings.grant_other_keys
+    return GrantSigner(
+        load_signing_key(key.get_secret_value() if key else None),
+        others=load_public_keys(others) if others else (),
+        environment=settings.environment,
+        now=now,
+    )
 
 
 def _page_headers(settings: Settings) -> dict[str, str]:

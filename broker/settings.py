@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from broker.edge.grants import load_signing_key
+from broker.edge.grants import load_public_keys, load_signing_key
 from broker.edge.settings import (
     BaseUrl,
     Environment,
@@ -84,6 +84,11 @@ def is_address(host: str) -> bool:
 
 def signing_key(pem: SecretStr) -> SecretStr:
     load_signing_key(pem.get_secret_value())
+    return pem
+
+
+def public_keys(pem: str) -> str:
+    load_public_keys(pem)
     return pem
 
 
@@ -160,6 +165,7 @@ class Settings(SharedSettings):
     enrichment_url: BaseUrl | None = None
     recall_budget_ms: int = Field(300, ge=0, le=2_000)
     grant_signing_key: Annotated[SecretStr, AfterValidator(signing_key)] | None = None
+    grant_other_keys: Annotated[str, AfterValidator(public_keys)] | None = None
     serve_page: bool = False
     limit_address_per_minute: int = Field(30, ge=1, le=1_000_000)
     limit_person_per_minute: int = Field(6, ge=1, le=1_000_000)

@@ -12,15 +12,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 from pydantic_core import to_json
 
 from broker.edge.compact import from_base64url, unproved_header
@@ -30,6 +31,9 @@ ALGORITHM = "EdDSA"
 ISSUER = "voicelive-broker"
 LIFETIME_S = 7200  # turns may arrive late: a reloaded tab, a network that comes back
 CLOCK_LEEWAY_S = 60
+MOST_OTHERS = 2  # the next key and the last one
+PEM_LABEL = re.compile(r"-----BEGIN ([^-]+)-----")
+PEM_BLOCK = re.compile(r"-----BEGIN PUBLIC KEY-----[^-]+-----END PUBLIC KEY-----")
 REQUIRED = ["iss", "aud", "sub", "sid", "agt", "iat", "nbf", "exp", "jti"]
 
 
@@ -60,12 +64,19 @@ class GrantSigner:
     """Makes grants for one environment."""
 
     def __init__(
-        self, key: Ed25519PrivateKey, *, environment: str, now: Callable[[], float] = time.time
+        self,
+        key: Ed25519PrivateKey,
+        *,
+        environment: str,
+        others: Iterable[Ed25519PublicKey] = (),
+        now: Callable[[], float] = time.time,
     ) -> None:
+        """``others`` are published beside the own key: the next one, and the last one."""
         self._key = key
         self._environment = environment
         self._now = now
         self._public = public_jwk(key.public_key())
+        self._others = [public_jwk(other) for other in others]
         self._header = _part({"typ": TYPE, "alg": ALGORITHM, "kid": self._public["kid"]})
 
     def sign(self, *, person: str, session_id: str, agent_id: str) -> tuple[str, int]:
@@ -87,8 +98,8 @@ class GrantSigner:
         return f"{signed}.{_base64url(self._key.sign(signed.encode()))}", expires_at
 
     def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The public half, as a JSON Web Key Set."""
-        return {"keys": [self._public]}
+        """The public half, and the others, as a JSON Web Key Set."""
+        return {"keys": [self._public, *(key for key in self._others if key != self._public)]}
 
 
 def read_grant(
@@ -174,6 +185,17 @@ def load_signing_key(pem: str | None) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("must be an Ed25519 private key in PEM")  # noqa: TRY004 - a bad setting is a bad value
     return key
+
+
+def load_public_keys(pem: str) -> list[Ed25519PublicKey]:
+    """Every key of the PEM text, at most `MOST_OTHERS`. ValueError when one is another kind, or private."""
+    if set(PEM_LABEL.findall(pem)) != {"PUBLIC KEY"}:
+        raise ValueError("must be Ed25519 public keys in PEM, one after the other")
+    keys = [load_pem_public_key(block.encode()) for block in PEM_BLOCK.findall(pem)]
+    ours = [key for key in keys if isinstance(key, Ed25519PublicKey)]
+    if not ours or len(ours) < len(keys) or len(ours) > MOST_OTHERS:
+        raise ValueError(f"must be 1 to {MOST_OTHERS} Ed25519 public keys in PEM")
+    return ours
 
 
 def public_jwk(key: Ed25519PublicKey) -> dict[str, str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise, product
+
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +18,7 @@ from broker.edge.grants import (
     GrantSigner,
     UnknownKey,
     keys_of,
+    load_public_keys,
     load_signing_key,
     read_grant,
 )
@@ -114,6 +118,50 @@ def test_a_key_given_as_pem_is_that_key():
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
     assert GrantSigner(load_signing_key(pem), environment="uat").jwks() == SIGNER.jwks()
+
+
+def pem_of(key):
+    """The public half."""
+    return (
+        key.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
+
+
+def test_while_keys_are_changed_every_replica_s_set_proves_every_replica_s_grants():
+    """Three deployments, each rolling: the next key is published, signs, and the last one is forgotten."""
+    last, following = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+    deployments = [(last, []), (last, [following]), (following, [last]), (following, [])]
+    for before, after in pairwise(deployments):
+        replicas = [
+            GrantSigner(key, others=others_of(*others), environment="uat", now=CLOCK)
+            for key, others in (before, after)
+        ]
+        for signing, asked in product(replicas, replicas):
+            compact, _ = signing.sign(person="tid:oid", session_id="s-1", agent_id="elena")
+            read_grant(compact, keys_of(asked.jwks()), environment="uat", now=CLOCK)
+
+
+def others_of(*keys):
+    return load_public_keys("".join(pem_of(key) for key in keys)) if keys else []
+
+
+def test_a_key_that_is_published_twice_stands_in_the_set_once():
+    jwks = GrantSigner(KEY, others=others_of(KEY), environment="uat").jwks()
+    assert jwks == SIGNER.jwks()
+
+
+PRIVATE = KEY.private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+).decode()
+RSA = pem_of(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+
+@pytest.mark.parametrize("pem", ["", "rubbish", PRIVATE, pem_of(KEY) + PRIVATE, RSA, pem_of(KEY) * 3])
+def test_only_public_keys_of_our_kind_are_published(pem):
+    with pytest.raises(ValueError, match="Ed25519 public keys"):
+        load_public_keys(pem)
 
 
 def test_other_kinds_of_keys_in_a_set_are_passed_over():

@@ -152,6 +152,12 @@ def test_a_signing_key_of_another_kind_is_refused_without_showing_it():
     assert "canary" not in line
 
 
+def test_a_private_key_is_never_published_and_never_shown():
+    (line,) = refused(grant_other_keys="-----BEGIN PRIVATE KEY-----canary")
+    assert line.startswith("GRANT_OTHER_KEYS: ")
+    assert "canary" not in line
+
+
 @pytest.mark.parametrize("key", ["two words", "line\n", "clé", ""])
 def test_a_key_that_no_header_can_carry_is_refused(key):
     with pytest.raises(ValidationError) as caught:
