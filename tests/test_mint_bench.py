@@ -11,7 +11,7 @@ from tests.bench.mint.callers import Wish
 from tests.bench.mint.figures import by_name, figures_of, not_run
 from tests.bench.mint.processes import Cores, Program, started
 from tests.bench.mint.rounds import ALONE, CROWD, Cell, Upstream, callers
-from tests.bench.mint.systems import DIRECT, FLOOR, OURS, OURS_UNGUARDED, OURS_WITHOUT_MEMORY
+from tests.bench.mint.systems import DIRECT, FLOOR, OURS, OURS_GUARDED, OURS_UNGUARDED, OURS_WITHOUT_MEMORY
 from tests.bench.mint.upstream import MINT
 from tests.local.processes import NotStarted, free_port
 
@@ -34,7 +34,7 @@ def cell(system, shape, **changed):
 
 
 def cells(**ours):
-    names = (DIRECT, FLOOR, OURS, OURS_WITHOUT_MEMORY, OURS_UNGUARDED, "peer")
+    names = (DIRECT, FLOOR, OURS, OURS_WITHOUT_MEMORY, OURS_GUARDED, OURS_UNGUARDED, "peer")
     made = [cell(name, shape) for name in names for shape in (ALONE, CROWD)]
     changed = [cell(OURS, CROWD, **({"answered": 2000, "upstream_mints": 2000} | ours))]
     return [one for one in made if (one.system, one.shape) != (OURS, CROWD.name)] + changed

@@ -19,7 +19,9 @@ from tests.local.stack import COUNTED, Plan
 
 DIRECT, FLOOR = "Azure's fake, asked directly", "floor: Starlette and aiohttp"
 OURS, OURS_WITHOUT_MEMORY = "broker, everything on", "broker, memory off"
-OURS_UNGUARDED = "broker, memory and limits off"
+OURS_GUARDED = "broker, memory off, all guards on"
+OURS_UNGUARDED = "broker, memory and guards off"
+CALLER = {"Authorization": "Bearer dev_caller_user"}
 REMEMBERED = ["I take the train at eight.", "My sister lives in Paris.", "I like short answers."]
 
 
@@ -81,7 +83,7 @@ class Stage:
         return await System(FLOOR, process, f"http://127.0.0.1:{port}/token").proven()
 
     async def ours(self) -> list[System]:
-        """The broker with memory, without, and unguarded. Enrichment is beside the first, on another core."""
+        """The broker with memory, without, guarded, and bare. Enrichment is beside, on another core."""
         azure = {
             "AZURE_VOICELIVE_ENDPOINT": self.upstream_url,
             "AZURE_VOICELIVE_KEY": "bench-key",
@@ -90,6 +92,7 @@ class Stage:
         plan = Plan(self._folder, settings=azure | COUNTED)
         enrichment, broker = plan.services()
         without = plan.broker(port=free_port(), ENRICHMENT_URL="")
+        guarded = plan.broker(port=free_port(), ENRICHMENT_URL="", **self._guards())
         unguarded = plan.broker(port=free_port(), ENRICHMENT_URL="", LIMITS="off")
         beside = await self._run_service(enrichment, cores=self._cores.others)
         with_memory = System(OURS, await self._run_service(broker), _token(broker), body=_ASK, beside=beside)
@@ -97,8 +100,21 @@ class Stage:
         without_memory = System(
             OURS_WITHOUT_MEMORY, await self._run_service(without), _token(without), body=_ASK
         )
+        watched = System(
+            OURS_GUARDED, await self._run_service(guarded), _token(guarded), body=_ASK, headers=CALLER
+        )
         bare = System(OURS_UNGUARDED, await self._run_service(unguarded), _token(unguarded), body=_ASK)
-        return [await system.proven() for system in (with_memory, without_memory, bare)]
+        return [await system.proven() for system in (with_memory, without_memory, watched, bare)]
+
+    def _guards(self) -> dict[str, str]:
+        """Sign-in, limits and a record of every mint, as where people's data is."""
+        return {
+            "AUTH_REQUIRED": "true",
+            "AUTH_DEV_TOKENS": "true",
+            "AUDIT_LOG_ENABLED": "true",
+            "AUDIT_KEY": "the-key-of-a-bench-which-nobody-keeps",
+            "AUDIT_URL": f"file:{self._folder / 'audit'}",
+        }
 
     async def peer(self, peer: Peer) -> System:
         """Raises `NotInstalled` or `NotStarted`."""
