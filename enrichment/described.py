@@ -141,7 +141,7 @@ GRANT_ALSO_IN_THE_BODY = ("grant", "")
 POSTING = (KeysUnavailable, TooMany, StorageFailed, Erased)
 READING = (KeysUnavailable, StorageFailed, Unreachable)
 ERASING = (Invalid, AuditFailed, StorageFailed)
-SESSION_IN_PATH = Parameter("session_id", "path", SessionId)
+OF_A_SESSION = (Parameter("session_id", "path", SessionId),)
 CERTIFIED: dict[int, Any] = {200: ErasureCertificate, 202: ErasureCertificate}
 
 DESCRIBED: dict[str, Operation] = {
@@ -174,7 +174,7 @@ DESCRIBED: dict[str, Operation] = {
     "read_episode": Operation(
         "One session in conversation order",
         {200: Transcript},
-        parameters=[SESSION_IN_PATH],
+        parameters=OF_A_SESSION,
         proofs=CALLER_OR_GRANT,
         raises=(UnknownEpisode, *READING),
     ),
@@ -195,7 +195,7 @@ DESCRIBED: dict[str, Operation] = {
     "erase_episode": Operation(
         "Forget one session",
         CERTIFIED,
-        parameters=[SESSION_IN_PATH],
+        parameters=OF_A_SESSION,
         proofs=CALLER,
         raises=(UnknownEpisode, *ERASING),
     ),
