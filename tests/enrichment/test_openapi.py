@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from enrichment.app import api
+from enrichment.memory.port import Unreachable
 from tests.declared import is_declared
 from tests.enrichment.build import DownMemory
 from tests.enrichment.service import as_bearer, as_person, delivered, grant, said, service
@@ -68,6 +69,24 @@ async def test_the_older_shapes_and_what_operators_read_are_declared(open_to_all
     await answered(open_to_all, "POST", "/memory/enrich", 202, json=single)
     for path in ("/status", "/health", "/ready", "/openapi.json"):
         await answered(open_to_all, "GET", path, 200)
+
+
+class AwayMemory(DownMemory):
+    """Answers nothing at all."""
+
+    async def _away(self, *_asked, **_more):
+        raise Unreachable("away")
+
+    episodes = episode = recall = search = forget_session = forget_person = _away
+
+
+async def test_what_a_memory_that_is_away_makes_of_answers_is_declared(tmp_path, keys):
+    async with service(tmp_path, AwayMemory()) as client:
+        for path in ("episodes", "episodes/s-1", "context", "context?session_id=s-1"):
+            await answered(client, "GET", f"/memory/{path}", 503)
+        await answered(client, "POST", "/memory/search", 503, json={"query": "tea"})
+        for path in ("episodes/s-1", "users/me"):
+            await answered(client, "DELETE", f"/memory/{path}", 202)
 
 
 async def test_a_service_whose_memory_is_down_answers_as_declared(tmp_path, keys):
