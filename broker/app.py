@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from broker.agents import load_agents
+from broker.described import DESCRIBED
 from broker.edge.audit.denials import with_denials_on_record
 from broker.edge.audit.port import UNRECORDED, AuditFailed
 from broker.edge.audit.recording import Audit
@@ -21,6 +23,7 @@ from broker.edge.entra import Entra
 from broker.edge.grants import GrantSigner, load_public_keys, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
 from broker.minting.attempt import Asking
@@ -97,8 +100,14 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     responders = with_denials_on_record(handlers(PROBLEMS))
-    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=responders)
+    described = [] if settings.environment.holds_people_s_data else [api_route(api)]
+    app = Starlette(routes=[*ROUTES, *described, *page], lifespan=lifespan, exception_handlers=responders)
     return around(app, settings, ["GET", "POST"])
+
+
+def api() -> dict[str, Any]:
+    """What ``GET /openapi.json`` answers."""
+    return document("VoiceLive broker", [*ROUTES, api_route(api)], DESCRIBED, PROBLEMS)
 
 
 def _opening(

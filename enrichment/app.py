@@ -22,10 +22,12 @@ from broker.edge.entra import Entra
 from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
+from enrichment.described import DESCRIBED
 from enrichment.erasure import Erasure
 from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.grant_keys import Grants
@@ -70,8 +72,14 @@ def create_app(
     """
     lifespan = _lifespan(settings, memory, now)
     responders = with_denials_on_record(handlers(PROBLEMS))
-    app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=responders)
+    described = [] if settings.environment.holds_people_s_data else [api_route(api)]
+    app = Starlette(routes=[*ROUTES, *described], lifespan=lifespan, exception_handlers=responders)
     return around(app, settings, ["GET", "POST", "DELETE"])
+
+
+def api() -> dict[str, Any]:
+    """What ``GET /openapi.json`` answers."""
+    return document("VoiceLive enrichment", [*ROUTES, api_route(api)], DESCRIBED, PROBLEMS)
 
 
 def _lifespan(

@@ -34,6 +34,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 MOST_EPISODES = 100
 QUERY_BYTES = 4 * 1024
 
+Person = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")]
+
 
 class State(TypedDict):
     """What the lifespan opened and the routes use."""
@@ -76,7 +78,7 @@ SEARCH = TypeAdapter(SearchRequest)
 SHAPE = TypeAdapter(_Shape)
 SESSION: TypeAdapter[str] = TypeAdapter(SessionId)
 TEXT = TypeAdapter(str)
-PERSON: TypeAdapter[str] = TypeAdapter(Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,200}$")])
+PERSON: TypeAdapter[str] = TypeAdapter(Person)
 
 
 async def enrich(request: Request[State]) -> Response:

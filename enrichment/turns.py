@@ -113,7 +113,9 @@ class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Turn(_Model):
+class PostedTurn(_Model):
+    """One turn of a batch, as it must be."""
+
     turn_id: TurnId
     previous_turn_id: TurnId | None = None
     speaker: Speaker
@@ -203,7 +205,7 @@ def _judge(raw: Any) -> Turn | Rejection:
     if not isinstance(raw, dict):
         return Rejection(None, "invalid: turn")
     try:
-        model = _Turn.model_validate(raw)
+        model = PostedTurn.model_validate(raw)
     except ValidationError as exc:
         where = ", ".join(sorted({str(error["loc"][0]) for error in exc.errors(include_input=False)}))
         return Rejection(_short(raw.get("turn_id")), f"invalid: {where}")
