@@ -43,13 +43,14 @@ class Pace:
         """Trying counts, whatever came of it: else an outage would set everybody free to storm."""
 
     def _ahead_ms(self, state: State, now_ms: int) -> int:
-        """How far the even pace lies in the future.
+        """How far the even pace lies in the future; a little beyond the whole burst where replicas share it.
 
-        Beyond the whole burst it is only after a clock went back. Then we begin anew: cut to the burst it
-        would stay there, and lock everybody out until the clock is where it was.
+        Far beyond it is only after a clock went back. Then we begin anew: cut to the burst it would stay there,
+        and lock everybody out until the clock is where it was.
         """
         ahead_ms: int = state.get(self.name, 0) - now_ms
-        return ahead_ms if 0 < ahead_ms <= self.burst * self.every_ms else 0
+        longest_ms = self.burst * self.every_ms
+        return max(0, min(ahead_ms, longest_ms)) if ahead_ms <= 2 * longest_ms else 0
 
 
 @dataclass(frozen=True, slots=True)
