@@ -173,6 +173,7 @@ class Settings(SharedSettings):
     limit_person_per_hour: int = Field(60, ge=1, le=1_000_000)
     limit_person_sessions: int = Field(2, ge=1, le=100_000)
     limit_person_minutes_a_day: int = Field(200, ge=1, le=10_000_000)
+    limit_person_grants_per_minute: int = Field(30, ge=1, le=1_000_000)
     limit_all_per_minute: int = Field(0, ge=0, le=1_000_000)
 
     @field_validator("azure_voicelive_key")

@@ -45,8 +45,8 @@ class Pace:
     def _ahead_ms(self, state: State, now_ms: int) -> int:
         """How far the even pace lies in the future; a little beyond the whole burst where replicas share it.
 
-        Far beyond it is only after a clock went back. Then we begin anew: cut to the burst it would stay there,
-        and lock everybody out until the clock is where it was.
+        Far beyond it is only after a clock went back. Then we begin anew: cut to the burst it would stay
+        there, and lock everybody out until the clock is where it was.
         """
         ahead_ms: int = state.get(self.name, 0) - now_ms
         longest_ms = self.burst * self.every_ms

@@ -6,6 +6,7 @@ import json
 import re
 from enum import StrEnum
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -112,6 +113,16 @@ class Environment(StrEnum):
         return self not in {Environment.STAGING, Environment.DEVELOPMENT}
 
 
+# A word of a name that says where it runs, and the environments that refuse at least what is refused there.
+STRICT_NAMES = MappingProxyType(
+    {
+        "prod": frozenset({Environment.PRODUCTION}),
+        "production": frozenset({Environment.PRODUCTION}),
+        "uat": frozenset({Environment.UAT, Environment.PRODUCTION}),
+    }
+)
+
+
 class SharedSettings(BaseSettings):
     """What the settings of both services share. Each is the environment variable of its name in capitals."""
 
@@ -138,6 +149,7 @@ class SharedSettings(BaseSettings):
     limits: Literal["on", "off"] | None = None
     limits_url: Annotated[SecretStr, AfterValidator(store_url)] | None = None
     trusted_proxies: int = Field(0, ge=0, le=5)
+    container_app_name: str | None = None
     drain_s: float | None = Field(None, ge=0, le=60)
 
     @field_validator("auth_required")
@@ -213,6 +225,21 @@ class SharedSettings(BaseSettings):
     def has_limits(self) -> bool:
         """On where people's data is, and where somebody asks for it."""
         return self.limits == "on" or (self.limits is None and self.environment.holds_people_s_data)
+
+    @field_validator("container_app_name")
+    @classmethod
+    def _no_laxer_than_its_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        environment = info.data.get("environment")
+        if isinstance(environment, Environment) and value is not None:
+            for said in set(value.lower().split("-")) & STRICT_NAMES.keys():
+                if environment not in STRICT_NAMES[said]:
+                    raise ValueError(f"says {said}, and ENVIRONMENT={environment}")
+        return value
+
+    @property
+    def proxies_are_untold(self) -> bool:
+        """Whether a proxy stands in front of us and nobody said so: then all callers are one network."""
+        return self.container_app_name is not None and "trusted_proxies" not in self.model_fields_set
 
     @property
     def drains_for_s(self) -> float:

@@ -134,7 +134,7 @@ NO_TEST = {42: "what CI does with the lock file: pip-audit and an SBOM"}
 
 
 @cache
-def tests_in(path: Path) -> frozenset[str]:
+def names_in(path: Path) -> frozenset[str]:
     functions = ast.FunctionDef | ast.AsyncFunctionDef
     names = (node.name for node in ast.parse(path.read_text()).body if isinstance(node, functions))
     return frozenset(name for name in names if name.startswith("test_"))
@@ -143,7 +143,7 @@ def tests_in(path: Path) -> frozenset[str]:
 def numbered() -> dict[int, list[str]]:
     found: dict[int, list[str]] = {}
     for path in sorted(Path(__file__).parent.glob("test_*.py")):
-        for name in tests_in(path):
+        for name in names_in(path):
             if match := NUMBERED.match(name):
                 found.setdefault(int(match[1]), []).append(name)
     return found
@@ -159,4 +159,4 @@ def test_the_list_is_whole():
 def test_what_is_shown_elsewhere_is_there(number):
     for nodeid in ELSEWHERE[number]:
         path, _, name = nodeid.partition("::")
-        assert name in tests_in(ROOT / path), nodeid
+        assert name in names_in(ROOT / path), nodeid
