@@ -26,6 +26,7 @@ from broker.edge.settings import (
     SharedSettings,
     holds_people_s_data,
     json_list,
+    private_or_tls,
     split,
 )
 from broker.minting.credentials import SCOPES
@@ -212,6 +213,11 @@ class Settings(SharedSettings):
         if is_strict and not value and has_endpoint and _has_no_identity(info):
             raise ValueError(f"must be true with ENVIRONMENT={environment} and no AZURE_VOICELIVE_IDENTITY")
         return value
+
+    @field_validator("enrichment_url")
+    @classmethod
+    def _memory_behind_tls(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return private_or_tls(value, info)
 
     @field_validator("grant_signing_key")
     @classmethod

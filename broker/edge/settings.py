@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from enum import StrEnum
@@ -193,6 +194,15 @@ class SharedSettings(BaseSettings):
             )
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _pages_that_nobody_changed_on_their_way(
+        cls, value: frozenset[str], info: ValidationInfo
+    ) -> frozenset[str]:
+        if holds_people_s_data(info) and any(origin.startswith("http:") for origin in value):
+            raise ValueError(f"must begin with https:// in ENVIRONMENT={info.data['environment']}")
+        return value
+
     @property
     def registration(self) -> Registration | None:
         """Whose access tokens let people in; None where none do."""
@@ -246,6 +256,22 @@ class SharedSettings(BaseSettings):
         """How long a service that was told to end still takes what comes; none where nobody else would."""
         usual = 5.0 if self.environment.holds_people_s_data else 0.0
         return usual if self.drain_s is None else self.drain_s
+
+
+def private_or_tls(url: str | None, info: ValidationInfo) -> str | None:
+    """An address as it is, unless people's data would cross the internet for everybody to read and change."""
+    if url is not None and holds_people_s_data(info) and url.startswith("http:") and _is_public(url):
+        raise ValueError(f"must begin with https:// in ENVIRONMENT={info.data['environment']}")
+    return url
+
+
+def _is_public(url: str) -> bool:
+    """Not an address or a name of a private network; ``x.internal.…`` is how Container Apps name theirs."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not re.search(r"\.(internal|local|localhost)(\.|$)", host)
 
 
 def holds_people_s_data(info: ValidationInfo) -> bool:
