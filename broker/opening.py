@@ -120,10 +120,11 @@ class Opening:
         """The answer to ``POST /realtime/grant``: for turns that still wait when their grant has ended.
 
         Azure is not asked, and no call begins. Whose session it is enrichment decides, as for every grant.
-        Raises `MemoryOff` or `AuditFailed`.
+        Raises `MemoryOff`, `TooMany` or `AuditFailed`.
         """
         if self.enrich_url is None:
             raise MemoryOff
+        await self.quota.renew(caller.person)
         grant, expires_at = self.signer.sign(person=caller.person, session_id=session_id, agent_id=agent.id)
         await self.audit.write(entry(Action.GRANT_ISSUE, who, session_id=session_id, agent_id=agent.id))
         return {"session_id": session_id, "enrichment": self._enrichment(grant, expires_at)}

@@ -1,4 +1,4 @@
-"""What a person, and everybody together, may mint."""
+"""What a person, and everybody together, may mint, and how many grants a person may renew."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class MostMints:
     sessions: int
     minutes_a_day: int
     all_per_minute: int
+    grants_per_minute: int
 
 
 class Quota(Protocol):
@@ -32,6 +33,10 @@ class Quota(Protocol):
 
         Raises `TooMany`. When the mint fails the room is free again.
         """
+        ...
+
+    async def renew(self, person: str) -> None:
+        """Raises `TooMany` when the person renewed too many grants."""
         ...
 
 
@@ -46,6 +51,10 @@ class PerPerson:
         )
         self._hour = Allowance("hour", f"calls begun: {hour} an hour", hour, 3600)
         self._calls = CallTime(most.sessions, Allowance("day", "", most.minutes_a_day * 60))
+        grants = most.grants_per_minute
+        self._grants = Pace(
+            "grants", f"grants renewed: {grants} a minute", grants, 60, max(1, round(grants * AT_ONCE))
+        )
         everybody = f"calls begun by everybody: {all_} a minute"
         self._all = Pace("all", everybody, all_, 60, burst=max(1, all_ // 6)) if all_ else None
 
@@ -63,6 +72,10 @@ class PerPerson:
             await self._limits.give_back([call], [ends_ms])
             raise
 
+    async def renew(self, person: str) -> None:
+        """Also for sessions without end: each that waits in a browser needs one."""
+        await self._limits.take(Wish(f"person {person}", self._grants))
+
 
 class NoQuota:
     """Limits are off."""
@@ -73,3 +86,6 @@ class NoQuota:
     @asynccontextmanager
     async def place(self, person: str, session_id: str, seconds: int) -> AsyncIterator[int]:  # noqa: ARG002 - as PerPerson
         yield int(self._now()) + seconds
+
+    async def renew(self, person: str) -> None:
+        """Nobody is counted."""

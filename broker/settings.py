@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -25,12 +26,17 @@ from broker.edge.settings import (
     SharedSettings,
     holds_people_s_data,
     json_list,
+    private_or_tls,
     split,
 )
 from broker.minting.credentials import SCOPES
-from broker.minting.domains import WITHOUT_REALTIME, looks_like_azure
+from broker.minting.domains import WITHOUT_REALTIME, known_host, looks_like_azure
 
 LONGEST_CALL_S = 1800  # Azure ends a session after 30 minutes; learn.microsoft.com (checked 2026-11-20)
+
+# Labels of ASCII, the last one no number: letters of other alphabets look like ours, and resolvers read
+# 2852039166, 0xa9fea9fe and 169.254.43518 as an IP address; https://url.spec.whatwg.org/#ends-in-a-number-checker
+HOST_NAME = re.compile(r"([a-z0-9_-]+\.)*(?!0x)[a-z0-9_-]*[a-z_-][a-z0-9_-]*")
 
 # What people paste behind the host; all of it names the same resource.
 ENDPOINT_SUFFIXES = ("/openai/v1/realtime", "/openai/v1", "/openai", "/voice-live/realtime")
@@ -47,6 +53,8 @@ def origin(url: str) -> str:
     if parts.scheme not in {"http", "https"}:
         raise ValueError("must be an address like https://RESOURCE.openai.azure.com")
     _refuse_host(parts.scheme, parts.hostname or "")
+    if known_host(parts.hostname or "") and parts.port not in (None, 443):
+        raise ValueError("has a port that Azure does not listen on")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold nothing but scheme, host and port")
     if path not in ("", *ENDPOINT_SUFFIXES) and not path.startswith("/api/projects/"):
@@ -60,8 +68,8 @@ def _refuse_host(scheme: str, host: str) -> None:
         return
     if scheme == "http":
         raise ValueError("must begin with https://; plain http is for this machine only")
-    if is_address(host):
-        raise ValueError("must be a name: nobody's certificate proves an IP address")
+    if is_address(host) or not HOST_NAME.fullmatch(host):
+        raise ValueError("must be a name in ASCII: nobody's certificate proves an IP address")
     if looks_like_azure(host):
         raise ValueError(
             "looks like Azure's host and is not: RESOURCE.openai.azure.com is one label and that suffix"
@@ -172,6 +180,7 @@ class Settings(SharedSettings):
     limit_person_per_hour: int = Field(60, ge=1, le=1_000_000)
     limit_person_sessions: int = Field(2, ge=1, le=100_000)
     limit_person_minutes_a_day: int = Field(200, ge=1, le=10_000_000)
+    limit_person_grants_per_minute: int = Field(30, ge=1, le=1_000_000)
     limit_all_per_minute: int = Field(0, ge=0, le=1_000_000)
 
     @field_validator("azure_voicelive_key")
@@ -210,6 +219,11 @@ class Settings(SharedSettings):
         if is_strict and not value and has_endpoint and _has_no_identity(info):
             raise ValueError(f"must be true with ENVIRONMENT={environment} and no AZURE_VOICELIVE_IDENTITY")
         return value
+
+    @field_validator("enrichment_url")
+    @classmethod
+    def _memory_behind_tls(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return private_or_tls(value, info)
 
     @field_validator("grant_signing_key")
     @classmethod

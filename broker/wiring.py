@@ -161,6 +161,7 @@ def quota_of(settings: Settings, shared: Shared | None, now: Callable[[], float]
         sessions=settings.limit_person_sessions,
         minutes_a_day=settings.limit_person_minutes_a_day,
         all_per_minute=settings.limit_all_per_minute,
+        grants_per_minute=settings.limit_person_grants_per_minute,
     )
     return PerPerson(Limits(Kept(now), shared), most)
 

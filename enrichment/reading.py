@@ -88,12 +88,16 @@ class Reading:
 
 
 def said(turns: Sequence[Turn]) -> list[str]:
-    """What the person said, a sentence each."""
+    """What the person said, a sentence each, in which no word of theirs ends its own quotation."""
     return [
-        f'{turn.spoken_at:%Y-%m-%d}: the person said "{shortened(turn.text)}"'
+        f'{turn.spoken_at:%Y-%m-%d}: the person said "{quotable(turn.text)}"'
         for turn in turns
         if turn.spoken_at
     ]
+
+
+def quotable(text: str) -> str:
+    return shortened(text).replace('"', "'")
 
 
 def shortened(text: str) -> str:

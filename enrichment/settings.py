@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
-from broker.edge.settings import BaseUrl, SharedSettings, holds_people_s_data
+from broker.edge.settings import BaseUrl, SharedSettings, holds_people_s_data, private_or_tls
 
 SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
@@ -70,12 +70,31 @@ class Settings(SharedSettings):
     limit_session_kib_a_day: int = Field(2_048, ge=256, le=100_000_000)
     limit_person_kib_a_day: int = Field(20_480, ge=256, le=100_000_000)
 
+    @field_validator("database_url")
+    @classmethod
+    def _outbox_that_outlives_its_container(
+        cls, value: SecretStr | None, info: ValidationInfo
+    ) -> SecretStr | None:
+        is_postgres = value is not None and value.get_secret_value().startswith(POSTGRES)
+        if not is_postgres and holds_people_s_data(info):
+            raise ValueError(f"must be postgresql: with ENVIRONMENT={info.data['environment']}")
+        return value
+
+    @field_validator("grant_jwks_url")
+    @classmethod
+    def _keys_that_prove_grants(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None and holds_people_s_data(info):
+            raise ValueError(
+                f"required with ENVIRONMENT={info.data['environment']}: without it no grant is good"
+            )
+        return private_or_tls(value, info)
+
     @field_validator("zep_api_url")
     @classmethod
     def _address_of_our_own_zep(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("memory_backend") == "zep":
             raise ValueError("required with MEMORY_BACKEND=zep")
-        return value
+        return private_or_tls(value, info)
 
     @field_validator("zep_api_key")
     @classmethod

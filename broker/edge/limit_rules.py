@@ -43,9 +43,14 @@ class Pace:
         """Trying counts, whatever came of it: else an outage would set everybody free to storm."""
 
     def _ahead_ms(self, state: State, now_ms: int) -> int:
-        """How far the even pace lies in the future; beyond the whole burst only after a clock went back."""
+        """How far the even pace lies in the future; a little beyond the whole burst where replicas share it.
+
+        Far beyond it is only after a clock went back. Then we begin anew: cut to the burst it would stay
+        there, and lock everybody out until the clock is where it was.
+        """
         ahead_ms: int = state.get(self.name, 0) - now_ms
-        return min(max(0, ahead_ms), self.burst * self.every_ms)
+        longest_ms = self.burst * self.every_ms
+        return max(0, min(ahead_ms, longest_ms)) if ahead_ms <= 2 * longest_ms else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +150,16 @@ class CallTime:
 
 
 def _unneeded_s(call: list[int], now_ms: int) -> int:
-    """What is left of a call that gives way to another."""
-    return max(0, (call[0] - now_ms) // 1000 - GIVING_WAY_S)
+    """What is left of a call that gives way to another; never more than it was granted."""
+    return max(0, min(call[1], (call[0] - now_ms) // 1000 - GIVING_WAY_S))
 
 
 def _lasting(calls: Iterable[list[int]], now_ms: int) -> list[list[int]]:
-    """Those that may still be going on, each as when it must end and how many seconds it was granted."""
-    return [call for call in calls if call[0] > now_ms]
+    """Those that may still be going on, each as when it must end and how many seconds it was granted.
+
+    One that ends later than that from now on began before a clock went back: it is not waited for.
+    """
+    return [call for call in calls if 0 < call[0] - now_ms <= call[1] * 1000]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +176,8 @@ class Bar:
     bar_s: int
 
     def wait_ms(self, state: State, wish: Wish, now_ms: int) -> int:  # noqa: ARG002 - the protocol's
-        until_ms: int = state.get(self.name, (0,))[0]
-        return min(max(0, until_ms - now_ms), self.bar_s * 1000)
+        left_ms: int = state.get(self.name, (0,))[0] - now_ms
+        return left_ms if 0 < left_ms <= self.bar_s * 1000 else 0  # longer only after a clock went back
 
     def take(self, state: State, wish: Wish, now_ms: int) -> int:
         if not wish.amount:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 from enum import StrEnum
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -112,6 +114,16 @@ class Environment(StrEnum):
         return self not in {Environment.STAGING, Environment.DEVELOPMENT}
 
 
+# A word of a name that says where it runs, and the environments that refuse at least what is refused there.
+STRICT_NAMES = MappingProxyType(
+    {
+        "prod": frozenset({Environment.PRODUCTION}),
+        "production": frozenset({Environment.PRODUCTION}),
+        "uat": frozenset({Environment.UAT, Environment.PRODUCTION}),
+    }
+)
+
+
 class SharedSettings(BaseSettings):
     """What the settings of both services share. Each is the environment variable of its name in capitals."""
 
@@ -138,6 +150,7 @@ class SharedSettings(BaseSettings):
     limits: Literal["on", "off"] | None = None
     limits_url: Annotated[SecretStr, AfterValidator(store_url)] | None = None
     trusted_proxies: int = Field(0, ge=0, le=5)
+    container_app_name: str | None = None
     drain_s: float | None = Field(None, ge=0, le=60)
 
     @field_validator("auth_required")
@@ -181,6 +194,15 @@ class SharedSettings(BaseSettings):
             )
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _pages_that_nobody_changed_on_their_way(
+        cls, value: frozenset[str], info: ValidationInfo
+    ) -> frozenset[str]:
+        if holds_people_s_data(info) and any(origin.startswith("http:") for origin in value):
+            raise ValueError(f"must begin with https:// in ENVIRONMENT={info.data['environment']}")
+        return value
+
     @property
     def registration(self) -> Registration | None:
         """Whose access tokens let people in; None where none do."""
@@ -214,11 +236,42 @@ class SharedSettings(BaseSettings):
         """On where people's data is, and where somebody asks for it."""
         return self.limits == "on" or (self.limits is None and self.environment.holds_people_s_data)
 
+    @field_validator("container_app_name")
+    @classmethod
+    def _no_laxer_than_its_name(cls, value: str | None, info: ValidationInfo) -> str | None:
+        environment = info.data.get("environment")
+        if isinstance(environment, Environment) and value is not None:
+            for said in set(value.lower().split("-")) & STRICT_NAMES.keys():
+                if environment not in STRICT_NAMES[said]:
+                    raise ValueError(f"says {said}, and ENVIRONMENT={environment}")
+        return value
+
+    @property
+    def proxies_are_untold(self) -> bool:
+        """Whether a proxy stands in front of us and nobody said so: then all callers are one network."""
+        return self.container_app_name is not None and "trusted_proxies" not in self.model_fields_set
+
     @property
     def drains_for_s(self) -> float:
         """How long a service that was told to end still takes what comes; none where nobody else would."""
         usual = 5.0 if self.environment.holds_people_s_data else 0.0
         return usual if self.drain_s is None else self.drain_s
+
+
+def private_or_tls(url: str | None, info: ValidationInfo) -> str | None:
+    """An address as it is, unless people's data would cross the internet for everybody to read and change."""
+    if url is not None and holds_people_s_data(info) and url.startswith("http:") and _is_public(url):
+        raise ValueError(f"must begin with https:// in ENVIRONMENT={info.data['environment']}")
+    return url
+
+
+def _is_public(url: str) -> bool:
+    """Not an address or a name of a private network; ``x.internal.…`` is how Container Apps name theirs."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not re.search(r"\.(internal|local|localhost)(\.|$)", host)
 
 
 def holds_people_s_data(info: ValidationInfo) -> bool:

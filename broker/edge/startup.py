@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
+import structlog
 from pydantic import BaseModel, ValidationError
 from starlette.types import ASGIApp
 
@@ -19,6 +20,8 @@ from broker.edge.settings import SharedSettings
 from broker.edge.telemetry import configure_logging
 
 EXIT_CONFIG = os.EX_CONFIG if hasattr(os, "EX_CONFIG") else 78
+
+log = structlog.get_logger(__name__)
 
 Settings = TypeVar("Settings", bound=SharedSettings)
 Read = TypeVar("Read", bound=BaseModel)
@@ -68,8 +71,15 @@ def command_line(
         sys.exit(arguments.run(arguments))
     settings = settings_or_exit(package, read)
     configure_logging(settings.log_level)
+    warn_of(settings)
     app = create_app(settings)
     serve(app, host=arguments.host, port=arguments.port, drains_for_s=settings.drains_for_s)
+
+
+def warn_of(settings: SharedSettings) -> None:
+    """What is not wrong and hardly meant."""
+    if settings.proxies_are_untold:
+        log.warning("proxies.untold", reason="TRUSTED_PROXIES is not set: everybody behind the proxy is one")
 
 
 def _offer(

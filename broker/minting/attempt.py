@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -20,6 +21,7 @@ from broker.upstream import Answer, AnswerTooLarge, Insecure, NoAnswer, TooLate,
 LONGEST_LIFE_S = 86_400.0  # Azure allows two hours
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
 LONGEST_WAIT_S = 60.0
+REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
 
 
@@ -130,8 +132,9 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _request_id(answer: Answer) -> str | None:
-    ids = (answer.headers.get(name) for name in REQUEST_ID_HEADERS)
-    return next((request_id[:64] for request_id in ids if request_id), None)
+    """It goes into our log: what has another form could be anything, our key included."""
+    ids = (answer.headers.get(name, "") for name in REQUEST_ID_HEADERS)
+    return next((request_id for request_id in ids if REQUEST_ID.fullmatch(request_id)), None)
 
 
 def _their_now(answer: Answer, now_s: float) -> float:

@@ -58,6 +58,8 @@ class MintChain:
             if not deadline.expired():
                 raise
             raise OutOfTime(race.attempts, retry_after_s=2.0) from exc
+        except Misconfigured as exc:
+            raise self._in_the_light_of_all(exc, race) from exc
         finally:
             race.abandon()
 
@@ -105,12 +107,21 @@ class MintChain:
         finally:
             self._panicking -= 1
 
+    def _in_the_light_of_all(self, told: Misconfigured, race: Race) -> NoToken:
+        """A row that can never work is no reason to give up while others are merely held."""
+        asked = [row for row, _ in race.failures]
+        if self.health.is_any_held_in_passing(without=asked):
+            return Unavailable(told.attempts, self._wait_s())
+        return told
+
     def _refusal(self) -> NoToken:
         reasons = {self.health.blocked_by(row) for row in self.health.rows}
         if not reasons or reasons <= MISCONFIGURED:
             return Misconfigured([])
-        retry_after_s = max(SOONEST_RETRY_S, self.health.free_in_s()) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter
-        return (Throttled if reasons == {Verdict.THROTTLED} else Unavailable)([], retry_after_s)
+        return (Throttled if reasons == {Verdict.THROTTLED} else Unavailable)([], self._wait_s())
+
+    def _wait_s(self) -> float:
+        return max(SOONEST_RETRY_S, self.health.free_in_s()) * random.uniform(1.0, 1.2)  # noqa: S311 - jitter
 
     async def attempt(self, row: Row, spec: SessionSpec, limit_s: float | None = None) -> EphemeralToken:
         """Ask one row, within one attempt's time, leaving out what its domain is known to refuse.

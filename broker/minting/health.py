@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.minting.breaker import Breaker, Jitter
-from broker.minting.outcomes import MEANINGS, MintFailed, Part, Scope, Verdict
+from broker.minting.outcomes import MEANINGS, MISCONFIGURED, MintFailed, Part, Scope, Verdict
 from broker.minting.strategies import Row
 
 HEALTHY_SCORE = 0.5  # below it the last winner loses its place
@@ -99,6 +99,12 @@ class Health:
         return self.last_winner() is not None or any(
             self.standing(row) is Standing.READY for row in self.rows
         )
+
+    def is_any_held_in_passing(self, without: Collection[Row] = ()) -> bool:
+        """Whether some other row is held by what mends by itself: its breaker, or a quota."""
+        others = (row for row in self.rows if row not in without)
+        held = (row for row in others if self.standing(row) is not Standing.READY)
+        return any(self.blocked_by(row) not in MISCONFIGURED for row in held)
 
     def last_winner(self) -> Row | None:
         """Who minted last, when nothing speaks against asking it again: almost always the answer."""

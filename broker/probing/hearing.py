@@ -13,12 +13,12 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
+from broker.minting.attempt import REQUEST_ID
 from broker.upstream import Answer, AnswerTooLarge, Upstream
 
 # What upstream text must look like to be shown: names that Azure gives, and nothing that a key can be.
 CODE = re.compile(r"[A-Za-z_]{3,40}|\d{3}")
 PARAM = re.compile(r"[a-z_.]{3,80}")
-REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 # The first of these in what led to a failure says most about it.
 CAUSES: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ((ssl.SSLError, aiohttp.ClientSSLError), "certificate"),

@@ -311,20 +311,19 @@ async def test_attack_09_a_development_token_where_none_is_allowed(broker, enric
     problem(await enrichment.get("/memory/episodes", headers=as_bearer(token)), 401, "not-signed-in")
 
 
-@pytest.mark.parametrize("service", ["broker", "enrichment"])
 @pytest.mark.parametrize(
-    ("changed", "named"),
+    ("service", "changed", "named"),
     [
-        ({"AUTH_DEV_TOKENS": "true"}, "AUTH_DEV_TOKENS"),
-        ({"AUTH_REQUIRED": "false"}, "AUTH_REQUIRED"),
-        ({"ENTRA_TENANTS": ""}, "ENTRA_TENANTS"),
-        ({"ENTRA_TENANTS": '["common"]'}, "ENTRA_TENANTS"),
-        ({"ENVIRONMENT": ""}, "ENVIRONMENT"),
-        ({"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+        ("broker", {"ENVIRONMENT": ""}, "ENVIRONMENT"),
+        ("enrichment", {"ENVIRONMENT": "prod"}, "ENVIRONMENT"),
+        ("enrichment", {"ENTRA_TENANTS": '["common"]'}, "ENTRA_TENANTS"),
     ],
     ids=str,
 )
-def test_attack_09_a_service_with_development_s_doors_does_not_start(service, changed, named, tmp_path):
+def test_attack_09_a_service_that_knows_not_where_or_whose_it_is_does_not_start(
+    service, changed, named, tmp_path
+):
+    """All else that is refused, in every environment: see test_environments.py."""
     environment = {
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "production",

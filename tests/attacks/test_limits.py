@@ -12,7 +12,7 @@ from broker.app import create_app
 from broker.edge.addresses import neighbourhood
 from broker.edge.telemetry import FIELDS
 from tests.attacks.wire import served
-from tests.broker.build import settings
+from tests.broker.build import ENRICHMENT, settings
 from tests.broker.conftest import azure  # noqa: F401 - fixture
 from tests.broker.over_http import problem
 from tests.clocks import Clock
@@ -137,6 +137,18 @@ async def test_31_a_mint_that_failed_costs_no_minutes_and_no_place(farm, azure):
     azure.respond(200, json={"value": "ek_1", "expires_at": int(time.time()) + 60, "session": {}})
     answer = await farm.ask(session="a")
     assert answer.json()["call_ends_at"] == farm.clock() + 1800
+
+
+@farming(**ROOMY, enrichment_url=ENRICHMENT)
+async def test_31_grants_are_renewed_for_a_browser_full_of_sessions_and_not_in_a_loop(farm):
+    async def renew(person="alice"):
+        bears = {"Authorization": f"Bearer dev_{person}_analyst"}
+        return await farm.broker.post("/realtime/grant", json={"session_id": "s"}, headers=bears)
+
+    answers = await asyncio.gather(*(renew() for _ in range(40)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 15 + [429] * 25
+    assert (await renew("bob")).status_code == 200
+    assert await passes_exactly_after(farm, await renew(), renew) == 2
 
 
 @farming(limit_address_per_minute=1000)

@@ -59,6 +59,9 @@ async def test_a_token_never_shows_in_its_repr(ask, clock, respx_mock):
     assert "ek_canary" not in repr(await ask(ROW, SPEC, ALL))
 
 
+REQUEST = "2f0f2f7c-8f0d-4a53-9d52-3f5b8d1c9a10"
+
+
 def said(code, message="canary", param=None):
     return {"error": {"code": code, "message": message, "param": param}}
 
@@ -100,12 +103,12 @@ def said(code, message="canary", param=None):
     ],
 )
 async def test_each_refusal_has_its_word_and_none_of_azure_s_text(ask, respx_mock, status, body, verdict):
-    headers = {"apim-request-id": "r-1", "location": "https://x"}
+    headers = {"apim-request-id": REQUEST, "location": "https://x"}
     respx_mock.post(MINT).respond(status, json=body, headers=headers)
     with pytest.raises(MintFailed) as caught:
         await ask(ROW, SPEC, ALL)
     assert caught.value.verdict is verdict
-    assert caught.value.request_id == "r-1"
+    assert caught.value.request_id == REQUEST
     assert "canary" not in str(caught.value)
     assert len(respx_mock.calls) == 1
 

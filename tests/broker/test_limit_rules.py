@@ -192,13 +192,33 @@ def test_ten_failures_within_a_minute_bar_for_five_and_nine_do_not():
 
 
 @pytest.mark.parametrize("jump_s", [-3600, -DAY_S * 400])
-def test_a_clock_that_went_back_locks_nobody_out(jump_s):
+@pytest.mark.parametrize(("rule", "seconds", "most_s"), [(PACE, 1, 20), (HOUR, 1, 3600), (CALLS, 1800, 1800)])
+def test_a_clock_that_went_back_locks_nobody_out(rule, seconds, most_s, jump_s):
+    """A wait that is told afterwards is as true as any."""
     clock = Clock()
     subject = limits(clock)
-    for _ in range(3):
-        subject.take_here(Wish("a", PACE))
+    numbers = iter(range(100))
+
+    def ask() -> float:
+        return wait_of(subject, Wish("a", rule, seconds, f"s{next(numbers)}"))
+
+    while not ask():
+        pass
     clock.pass_s(jump_s)
-    assert wait_of(subject, Wish("a", PACE)) <= 10
+    waited_s = ask()
+    assert waited_s <= most_s
+    clock.pass_s(waited_s)
+    assert ask() == 0
+
+
+def test_a_clock_that_went_back_ends_a_bar():
+    clock = Clock()
+    subject = limits(clock)
+    bar = Bar("failures", "", count=1, per_s=60, bar_s=300)
+    subject.take_here(Wish("a", bar))
+    assert wait_of(subject, Wish("a", bar, 0)) == 300
+    clock.pass_s(-3600)
+    assert wait_of(subject, Wish("a", bar, 0)) == 0
 
 
 def test_subjects_without_end_take_no_memory_without_end():

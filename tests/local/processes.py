@@ -34,6 +34,15 @@ SETTINGS = frozenset(
 )
 
 
+BROKER_ALONE, ENRICHMENT_ALONE = (
+    frozenset(name.upper() for name in mine.keys() - other.keys())
+    for mine, other in (
+        (BrokerSettings.model_fields, EnrichmentSettings.model_fields),
+        (EnrichmentSettings.model_fields, BrokerSettings.model_fields),
+    )
+)
+
+
 class NotStarted(Exception):
     """A process ended, or stayed silent, before it answered. The message ends with the tail of its log."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.local.processes import Command, Running, free_port, start
+from tests.local.processes import BROKER_ALONE, ENRICHMENT_ALONE, Command, Running, free_port, start
 
 SIMULATOR_KEY = "simulator-key"
 
@@ -25,6 +25,7 @@ COUNTED = {
     "LIMIT_PERSON_PER_HOUR": "1000000",
     "LIMIT_PERSON_SESSIONS": "100000",
     "LIMIT_PERSON_MINUTES_A_DAY": "10000000",
+    "LIMIT_PERSON_GRANTS_PER_MINUTE": "1000000",
     "LIMIT_ALL_PER_MINUTE": "1000000",
     "LIMIT_SESSION_PER_SECOND": "1000000",
     "LIMIT_SESSION_TURNS_A_DAY": "100000000",
@@ -35,7 +36,8 @@ COUNTED = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Ports, folder and settings of one local system. ``settings`` go to the broker and to enrichment.
+    """Ports, folder and settings of one local system. ``settings`` go to whichever service reads them: each
+    has the secrets that it needs, and no other.
 
     With ``ZEP_API_URL`` among them memory is Zep, unless ``MEMORY_BACKEND`` says another.
     ``more_pages`` are ports of further brokers, whose pages enrichment must let in too.
@@ -74,7 +76,7 @@ class Plan:
             **self._common(),
             "ENRICHMENT_URL": f"http://127.0.0.1:{self.enrichment_port}",
             "SERVE_PAGE": "true",
-            **self.settings,
+            **self._chosen(without=ENRICHMENT_ALONE),
             **settings,
         }
         name = "broker" if port == self.broker_port else f"broker-{port}"
@@ -86,7 +88,7 @@ class Plan:
             "DATA_DIR": str(self.data),
             "GRANT_JWKS_URL": f"http://127.0.0.1:{self.broker_port}/.well-known/jwks.json",
             "MEMORY_BACKEND": self.memory_backend,
-            **self.settings,
+            **self._chosen(without=BROKER_ALONE),
         }
         port = self.enrichment_port
         return Command("enrichment", port, ["enrichment", "serve", "--port", str(port)], environment)
@@ -95,6 +97,9 @@ class Plan:
         port = self.simulator_port
         arguments = ["tests.simulator", "--port", str(port), "--key", SIMULATOR_KEY]
         return Command("simulator", port, arguments)
+
+    def _chosen(self, *, without: Collection[str]) -> dict[str, str]:
+        return {name: value for name, value in self.settings.items() if name not in without}
 
     def _common(self) -> dict[str, str]:
         ports = [self.broker_port, *self.more_pages]
