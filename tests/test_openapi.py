@@ -1,7 +1,9 @@
 """The OpenAPI documents name what the services have, and nothing else.
 
 A test that names a route here wants a row of that name in ``DESCRIBED`` of ``broker/described.py`` or
-``enrichment/described.py``: a summary, the type of each answer, and the errors that are the route's own.
+``enrichment/described.py``: a summary, the type of each answer (or the media type of what is no JSON, as in
+``"metrics": Operation("Figures for Prometheus", {200: "text/plain"})``), and the errors that are its own.
+A route that ``app.py`` adds to those of ``routes.py`` is also listed in ``api()`` there.
 """
 
 from __future__ import annotations
