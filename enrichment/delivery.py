@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
+from opentelemetry.trace import Link
 
-from broker.edge.tracing import CONSUMER, Link, Tracing, failed, link_to, note
+from broker.edge.tracing import CONSUMER, Tracing, failed, link_to, note
 from enrichment.breaker import Breaker
 from enrichment.memory.port import ForgottenLater, Memory, Rejected, Unreachable
 from enrichment.outbox.port import Claim, Outbox, StorageFailed
@@ -90,8 +91,12 @@ class Delivery:
         claim = await self._claim()
         if claim is None:
             return False
-        about = {"engram.session_id": claim.session_id, "turns.claimed": len(claim.turns)}
-        with self._tracing.span("turns.deliver", about, kind=CONSUMER, links=_accepted_by(claim)):
+        with self._tracing.span(
+            "turns.deliver",
+            {"engram.session_id": claim.session_id, "turns.claimed": len(claim.turns)},
+            kind=CONSUMER,
+            links=_accepted_by(claim),
+        ):
             await self._deliver(claim)
         return True
 
@@ -187,7 +192,7 @@ class Delivery:
         return self._jitter(0, min(longest_s, backoff_s(claim.attempts)))
 
 
-def _accepted_by(claim: Claim) -> list[Link]:
+def _accepted_by(claim: Claim) -> Sequence[Link]:
     """The requests that brought the turns, each once."""
     traceparents = dict.fromkeys(turn.traceparent for turn in claim.turns)
     return [link for traceparent in traceparents for link in link_to(traceparent)]

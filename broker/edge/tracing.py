@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export import SpanExporter
 
 SERVER, CLIENT, CONSUMER, INTERNAL = SpanKind.SERVER, SpanKind.CLIENT, SpanKind.CONSUMER, SpanKind.INTERNAL
+PROBED = frozenset(["/health", "/metrics", "/ready"])  # every few seconds, and nobody asks how it went
 METHODS = frozenset(["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"])
 FLUSH_S = 3.0
 
@@ -190,7 +191,7 @@ class Spanned:
         self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in PROBED:
             await self._app(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in METHODS else "HTTP"

@@ -48,7 +48,7 @@ STEPS = (
         PRIMARY KEY (person, session_id)
     ) STRICT;
     """,
-    "ALTER TABLE turn ADD COLUMN traceparent TEXT;          -- of the request that brought it, where there are spans",
+    "ALTER TABLE turn ADD COLUMN traceparent TEXT;          -- of the request that brought it, or NULL",
 )
 
 
