@@ -108,29 +108,31 @@ class Tracing:
         """A part of what is being done, until leaving; nothing when its trace is not kept."""
         if self._tracer is None:
             return self._nothing
-        above = get_current_span()
-        if above.get_span_context().is_valid and not above.is_recording():
+        current = contexts.get_current()
+        above = get_current_span(current)
+        if not above.is_recording() and above.get_span_context().is_valid:
             return self._nothing
-        return _Open(self._tracer.start_span(name, None, kind, dict(attributes), links))
+        return _Open(self._tracer.start_span(name, current, kind, attributes, links), current)
 
     def request(self, method: str, caused_by: SpanContext | None) -> AbstractContextManager[Span]:
         """The span of a request: part of the caller's trace, or the first of its own."""
         if self._tracer is None:
             return self._nothing
         above = contexts.Context() if caused_by is None else set_span_in_context(NonRecordingSpan(caused_by))
-        return _Open(self._tracer.start_span(method, above, SERVER, {"http.request.method": method}))
+        return _Open(self._tracer.start_span(method, above, SERVER, {"http.request.method": method}), above)
 
 
 class _Open:
     """A span that is the current one until leaving. Of an error only the class is noted."""
 
-    __slots__ = ("_span", "_token")
+    __slots__ = ("_above", "_span", "_token")
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, above: contexts.Context) -> None:
         self._span = span
+        self._above = above
 
     def __enter__(self) -> Span:
-        self._token = contexts.attach(set_span_in_context(self._span))
+        self._token = contexts.attach(set_span_in_context(self._span, self._above))
         return self._span
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
@@ -227,7 +229,7 @@ def note(attributes: Attributes) -> None:
     """Say more of the span that is open now, if one is."""
     span = get_current_span()
     if span.is_recording():
-        span.set_attributes(dict(attributes))
+        span.set_attributes(attributes)
 
 
 def failed(attributes: Attributes = NONE) -> None:
@@ -235,7 +237,7 @@ def failed(attributes: Attributes = NONE) -> None:
     span = get_current_span()
     if span.is_recording():
         span.set_status(StatusCode.ERROR)
-        span.set_attributes(dict(attributes))
+        span.set_attributes(attributes)
 
 
 def span_context_of(traceparent: str | None) -> SpanContext | None:
