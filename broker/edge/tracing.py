@@ -30,7 +30,6 @@ from opentelemetry.trace import (
     get_current_span,
     set_span_in_context,
 )
-from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -196,33 +195,38 @@ class Spanned:
         if scope["type"] != "http" or scope["path"] in PROBED:
             await self._app(scope, receive, send)
             return
-        method = scope["method"] if scope["method"] in METHODS else "HTTP"
-        caused_by = span_context_of(Headers(scope=scope).get("traceparent"))
+        status = 0
 
         async def send_noted(message: Message) -> None:
+            nonlocal status
             if message["type"] == "http.response.start":
-                _note_answer(span, message["status"])
+                status = message["status"]
             await send(message)
 
-        with self._tracing.request(method, caused_by) as span:
+        method = scope["method"] if scope["method"] in METHODS else "HTTP"
+        with self._tracing.request(method, _caused_by(scope)) as span:
             try:
                 await self._app(scope, receive, send_noted)
             finally:
-                _note_route(span, method, scope)
+                if span.is_recording():
+                    _note_answer(span, method, scope, status)
 
 
-def _note_answer(span: Span, status: int) -> None:
-    span.set_attribute("http.response.status_code", status)
+def _caused_by(scope: Scope) -> SpanContext | None:
+    sent = next((value for name, value in scope["headers"] if name == b"traceparent"), None)
+    return None if sent is None else span_context_of(sent.decode("latin-1"))
+
+
+def _note_answer(span: Span, method: str, scope: Scope, status: int) -> None:
+    """``status`` is 0 when nothing was answered."""
+    told: dict[str, str | int] = {"http.response.status_code": status} if status else {}
+    route = scope.get("route")
+    if isinstance(route, Route):
+        told["http.route"] = f"{scope.get('root_path', '')}{route.path}"
+        span.update_name(f"{method} {told['http.route']}")
     if status >= 500:
         span.set_status(StatusCode.ERROR)
-
-
-def _note_route(span: Span, method: str, scope: Scope) -> None:
-    route = scope.get("route")
-    if span.is_recording() and isinstance(route, Route):
-        template = f"{scope.get('root_path', '')}{route.path}"
-        span.update_name(f"{method} {template}")
-        span.set_attribute("http.route", template)
+    span.set_attributes(told)
 
 
 def note(attributes: Attributes) -> None:
