@@ -25,12 +25,9 @@ EXPORT_AT_ONCE = 512
 LOW_BITS = 2**64 - 1  # of a trace id: what decides whether it is kept
 
 
-def provider_of(service: str, environment: str, exporter: SpanExporter, ratio: float) -> TracerProvider:
-    """A provider of its own for one app: nothing global. Its exporter runs in a thread beside the loop.
-
-    It reads nothing of the environment that we could tell it here.
-    """
-    provider = TracerProvider(
+def provider_of(service: str, environment: str, ratio: float) -> TracerProvider:
+    """A provider of its own for one app: nothing global. What can be said here it need not read elsewhere."""
+    return TracerProvider(
         sampler=ByTraceId(ratio),
         resource=Resource({"service.name": service, "deployment.environment.name": environment}),
         shutdown_on_exit=False,
@@ -39,6 +36,10 @@ def provider_of(service: str, environment: str, exporter: SpanExporter, ratio: f
             max_span_attributes=MOST_ATTRIBUTES, max_span_attribute_length=LONGEST_ATTRIBUTE
         ),
     )
+
+
+def export_to(exporter: SpanExporter, provider: TracerProvider) -> None:
+    """From now on spans go there, in a thread beside the loop."""
     queue = BatchSpanProcessor(
         exporter,
         max_queue_size=MOST_QUEUED,
@@ -47,7 +48,6 @@ def provider_of(service: str, environment: str, exporter: SpanExporter, ratio: f
         export_timeout_millis=10_000,
     )
     provider.add_span_processor(queue)
-    return provider
 
 
 class ByTraceId(Sampler):
@@ -96,7 +96,7 @@ def console() -> SpanExporter:
     return ConsoleSpanExporter(out=sys.stderr, formatter=lambda span: f"{span.to_json(indent=None)}\n")
 
 
-def azure_monitor(connection_string: str) -> SpanExporter:
+def azure_monitor(connection_string: str, provider: TracerProvider) -> SpanExporter:
     """Application Insights. What it does not take is lost: nothing is kept on disk and nothing repeated.
 
     Of an extra that is checked when the settings are read. Its options as of version 1.0.0b58
@@ -105,5 +105,8 @@ def azure_monitor(connection_string: str) -> SpanExporter:
     from azure.monitor.opentelemetry.exporter import AzureMonitorTraceExporter  # noqa: PLC0415 - an extra
 
     return AzureMonitorTraceExporter(
-        connection_string=connection_string, disable_offline_storage=True, retry_total=0
+        connection_string=connection_string,
+        tracer_provider=provider,  # of which it reads what service this is; else it looks for a global one
+        disable_offline_storage=True,
+        retry_total=0,
     )

@@ -13,6 +13,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -61,7 +62,7 @@ class Tracing:
     def __init__(
         self,
         service: str = "",
-        open_exporter: Callable[[], SpanExporter] | None = None,
+        open_exporter: Callable[[TracerProvider], SpanExporter] | None = None,
         *,
         environment: str = "",
         ratio: float = 1.0,
@@ -85,10 +86,10 @@ class Tracing:
         if self._open_exporter is None:
             yield
             return
-        from broker.edge.span_export import provider_of  # noqa: PLC0415 - the SDK, only where it is used
+        from broker.edge import span_export  # noqa: PLC0415 - the SDK, only where it is used
 
-        exporter = self._open_exporter()
-        provider = provider_of(self._service, self._environment, exporter, self._ratio)
+        provider = span_export.provider_of(self._service, self._environment, self._ratio)
+        span_export.export_to(self._open_exporter(provider), provider)
         self._tracer = provider.get_tracer("voicelive")
         try:
             yield
@@ -146,20 +147,20 @@ def tracing_of(settings: SharedSettings, service: str, exporter: SpanExporter | 
     """The spans of a service as its settings ask for them; ``exporter`` is another place, for tests."""
     environment = settings.environment.value
     if exporter is not None:
-        return Tracing(service, lambda: exporter, environment=environment, ratio=settings.traces_ratio)
+        return Tracing(service, lambda _: exporter, environment=environment, ratio=settings.traces_ratio)
     if settings.traces == "off":
         return Tracing()
     return Tracing(
-        service, lambda: _exporter_of(settings), environment=environment, ratio=settings.traces_ratio
+        service, partial(_exporter_of, settings), environment=environment, ratio=settings.traces_ratio
     )
 
 
-def _exporter_of(settings: SharedSettings) -> SpanExporter:
+def _exporter_of(settings: SharedSettings, provider: TracerProvider) -> SpanExporter:
     from broker.edge import span_export  # noqa: PLC0415 - the SDK, only where it is used
 
     insights = settings.applicationinsights_connection_string
     if settings.traces == "azure-monitor" and insights is not None:
-        return span_export.azure_monitor(insights.get_secret_value())
+        return span_export.azure_monitor(insights.get_secret_value(), provider)
     return span_export.console()
 
 

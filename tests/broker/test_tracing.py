@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import threading
 import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -207,7 +211,7 @@ async def test_an_exporter_that_raises_harms_nobody(azure, capfd):
 
 async def test_an_exporter_that_hangs_holds_up_no_request_and_the_end_only_for_a_while(azure):
     exporter = HangingExporter()
-    tracing = Tracing("broker", lambda: exporter, flush_s=0.05)
+    tracing = Tracing("broker", lambda _: exporter, flush_s=0.05)
     began = time.monotonic()
     async with tracing.opened():
         for _ in range(2_000):
@@ -234,6 +238,54 @@ async def test_without_traces_there_is_no_span_and_nothing_is_sent_on(azure):
 @pytest.mark.parametrize("rubbish", [None, "", "canary", f"00-{'0' * 32}-{PAGE}-01", f"01-{TRACE}-{PAGE}-01"])
 def test_a_traceparent_that_is_none_names_no_span(rubbish):
     assert span_context_of(rubbish) is None
+
+
+@pytest.fixture
+def insights(monkeypatch):
+    """Application Insights on this machine: its connection string, and what it is sent."""
+    for own_telemetry in ("STATSBEAT_DISABLED_ALL", "CONTROLPLANE_DISABLED", "SDKSTATS_DISABLED"):
+        monkeypatch.setenv(f"APPLICATIONINSIGHTS_{own_telemetry}", "true")
+    with http_server(Insights) as server:
+        server.sent = []
+        address = f"http://127.0.0.1:{server.server_port}/"
+        yield f"{INSIGHTS};IngestionEndpoint={address}", server.sent
+
+
+class Insights(BaseHTTPRequestHandler):
+    """Takes everything."""
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.sent.append(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def http_server(responder):
+    with ThreadingHTTPServer(("127.0.0.1", 0), responder) as server:
+        serving = threading.Thread(target=server.serve_forever, daemon=True)
+        serving.start()
+        yield server
+        server.shutdown()
+        serving.join(5)
+
+
+async def test_application_insights_is_sent_the_request_and_its_attempts(insights, azure):
+    pytest.importorskip("azure.monitor.opentelemetry.exporter")
+    connection, sent = insights
+    chosen = settings(traces="azure-monitor", applicationinsights_connection_string=connection)
+    async with running(create_app(chosen, probing=False)) as broker:
+        assert (await broker.post("/realtime/token", json={}, headers=HEADERS)).status_code == 200
+    items = [item for body in sent for item in json.loads(body)]
+    named = {item["data"]["baseData"].get("name"): item["tags"].get("ai.operation.id") for item in items}
+    assert named["POST /realtime/token"] == named["mint.attempt"] == TRACE
+    assert {item["tags"]["ai.cloud.role"] for item in items} == {"broker"}
 
 
 def test_application_insights_needs_its_connection_string_and_a_wrong_one_is_not_quoted():
