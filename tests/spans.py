@@ -44,9 +44,11 @@ class HangingExporter(SpanExporter):
     """Takes one batch and never comes back, until it is ``released``."""
 
     def __init__(self) -> None:
+        self.is_asked = threading.Event()
         self.released = threading.Event()
 
     def export(self, spans):
+        self.is_asked.set()
         self.released.wait(30)
         return SpanExportResult.FAILURE
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -173,9 +173,8 @@ async def _flushed(provider: TracerProvider, within_s: float) -> None:
             provider.shutdown()
         except Exception as exc:  # noqa: BLE001 - an exporter is anybody's, and may raise anything
             log.warning("traces.unflushed", error=type(exc).__name__)
-        finally:
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(done.set)
+        with suppress(RuntimeError):  # nobody waits any more, and the loop is closed
+            loop.call_soon_threadsafe(done.set)
 
     threading.Thread(target=shut_down, name="last spans", daemon=True).start()
     try:

@@ -221,6 +221,15 @@ async def test_an_exporter_that_hangs_holds_up_no_request_and_the_end_only_for_a
     exporter.released.set()
 
 
+async def test_while_an_exporter_hangs_callers_get_their_tokens(azure):
+    exporter = HangingExporter()
+    async with traced(exporter) as broker:
+        for _ in range(200):  # more spans than are exported at once
+            assert (await broker.post("/realtime/token", json={})).status_code == 200
+        assert exporter.is_asked.is_set()
+        exporter.released.set()
+
+
 async def test_all_spans_are_exported_before_the_service_has_ended(spans, azure):
     async with traced(spans) as broker:
         await broker.post("/realtime/token", json={})
