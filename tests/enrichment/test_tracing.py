@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from dataclasses import replace
 
+import apsw
+import psycopg
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from enrichment.app import create_app
 from enrichment.memory.port import Rejected, Unreachable
 from enrichment.outbox.port import StorageFailed
+from enrichment.outbox.postgres_schema import MIGRATIONS
 from enrichment.outbox.sqlite import SqliteOutbox
+from enrichment.outbox.sqlite_schema import STEPS
 from tests.enrichment.build import FakeMemory, settings, turn
 from tests.enrichment.service import CLOCK, JWKS, grant, said
 from tests.running import running
@@ -153,3 +158,29 @@ async def test_turns_that_were_accepted_before_there_were_spans_are_delivered_to
         await until(lambda: settled(client))
     assert memory.ids("s-1", "alice") == ["u0"]
     assert not spans.one("turns.deliver").links
+
+
+async def test_a_file_of_the_version_before_keeps_its_turns_and_takes_traced_ones(tmp_path):
+    path = tmp_path / "outbox.db"
+    before = SqliteOutbox(path, now=CLOCK)
+    await before.accept("p", "s", [turn("u1")])
+    await before.close()
+    with closing(apsw.Connection(str(path))) as db:  # as the release before left it
+        db.execute(f"ALTER TABLE turn DROP COLUMN traceparent; PRAGMA user_version = {len(STEPS) - 1}")
+    outbox = SqliteOutbox(path, now=CLOCK)
+    await outbox.accept("p", "s", [replace(turn("u2"), traceparent=BROUGHT_BY)])
+    claim = await outbox.claim()
+    await outbox.close()
+    assert [each.traceparent for each in claim.turns] == [None, BROUGHT_BY]
+
+
+async def test_a_database_of_the_version_before_keeps_its_turns_and_takes_traced_ones(database, replicas):
+    outbox = await replicas()
+    await outbox.accept("p", "s", [turn("u1")])
+    with psycopg.connect(database) as db:  # as the release before left it
+        db.execute("ALTER TABLE outbox_turn DROP COLUMN traceparent")
+        db.execute("DELETE FROM outbox_schema WHERE version = %s", (len(MIGRATIONS),))
+    outbox = await replicas()
+    await outbox.accept("p", "s", [replace(turn("u2"), traceparent=BROUGHT_BY)])
+    claim = await outbox.claim()
+    assert [each.traceparent for each in claim.turns] == [None, BROUGHT_BY]
