@@ -53,7 +53,7 @@ def export_to(exporter: SpanExporter, provider: TracerProvider) -> None:
 class ByTraceId(Sampler):
     """Keeps a share of all traces, and each of them whole: the id alone decides, as OpenTelemetry's does.
 
-    Parent-based without looking at the parent, which has the same id: that costs a third, for every span.
+    Parent-based without looking at the parent, which has the same id and so the same answer.
     https://opentelemetry.io/docs/specs/otel/trace/sdk/#traceidratiobased (checked 2026-11-20).
     """
 
@@ -80,7 +80,7 @@ class ByTraceId(Sampler):
 class BoundIds(IdGenerator):
     """A trace begins with the id that is bound for the logs, so that both tell one story.
 
-    Ids are no secrets; the system's randomness cost more than all else of a span.
+    Ids are no secrets, so the system need not be asked for randomness for every span.
     """
 
     def generate_trace_id(self) -> int:
