@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
@@ -26,6 +26,7 @@ from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
+from broker.edge.tracing import Tracing, tracing_of
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -53,6 +54,9 @@ from broker.wiring import (
     turn_detection_of,
 )
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
 CONNECT_S = 1.0
 ANSWER_S = 2.0
 
@@ -69,23 +73,33 @@ PROBLEMS: dict[type[Exception], ProblemType] = {
 }
 
 
-def create_app(settings: Settings, *, now: Callable[[], float] = time.time, probing: bool = True) -> ASGIApp:
+def create_app(
+    settings: Settings,
+    *,
+    now: Callable[[], float] = time.time,
+    probing: bool = True,
+    exporter: SpanExporter | None = None,
+) -> ASGIApp:
     """The broker. Opens nothing and reads nothing until its lifespan starts.
 
     ``probing``: whether the canary asks rows by itself; off where a test counts what callers ask.
+    ``exporter``: where spans go, for tests, whatever the settings say.
     """
+    tracing = tracing_of(settings, "broker", exporter)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
+            tracing.opened(),
             http_session() as azure,
             http_session() as enrichment,
             http_session() as sign_in,
             identity_of(settings) as identity,
-            audit_of(settings, "broker", on_record(settings), now=now) as audit,
+            audit_of(settings, "broker", on_record(settings), now=now, tracing=tracing) as audit,
             shared_limits_of(settings) as shared,
         ):
-            chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
+            ask = Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S)
+            chain = _chain(settings, identity, ask, tracing)
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
             entra = entra_of(settings, Upstream(sign_in, connect_s=CONNECT_S, answer_s=ANSWER_S), now)
             work = background(
@@ -95,14 +109,16 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             )
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
-                opening = _opening(settings, chain, read, quota_of(settings, shared, now), audit, now)
+                quota = quota_of(settings, shared, now)
+                recall = _recall(settings, read, tracing)
+                opening = _opening(settings, chain, recall, quota, audit, now)
                 yield _state(settings, opening, canary, _callers(settings, entra), door_of(settings, now))
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     responders = with_denials_on_record(handlers(PROBLEMS))
     described = [] if settings.environment.holds_people_s_data else [api_route(api)]
     app = Starlette(routes=[*ROUTES, *described, *page], lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST"])
+    return around(app, settings, ["GET", "POST"], tracing)
 
 
 def api() -> dict[str, Any]:
@@ -113,7 +129,7 @@ def api() -> dict[str, Any]:
 def _opening(
     settings: Settings,
     chain: MintChain | None,
-    enrichment: Upstream,
+    recall: Recall | NoRecall,
     quota: Quota,
     audit: Audit,
     now: Callable[[], float],
@@ -121,7 +137,7 @@ def _opening(
     return Opening(
         agents=load_agents(settings.azure_voicelive_voice),
         signer=_signer(settings, now),
-        recall=_recall(settings, enrichment),
+        recall=recall,
         chain=chain,
         turn_detection=turn_detection_of(settings),
         transcription=transcription_of(settings),
@@ -163,19 +179,21 @@ def _callers(settings: Settings, entra: Entra | None) -> Callers:
     )
 
 
-def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> MintChain | None:
+def _chain(
+    settings: Settings, identity: Identity | None, azure: Upstream, tracing: Tracing
+) -> MintChain | None:
     rows = failsafe_rows(domains_of(settings, identity), settings.azure_voicelive_api_version)
     if not rows:
         return None
     ask = Asking(azure, filtered=settings.webrtc_filter)
-    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic)
+    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic, tracing=tracing)
 
 
-def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:
+def _recall(settings: Settings, enrichment: Upstream, tracing: Tracing) -> Recall | NoRecall:
     if settings.enrichment_url is None:
         return NoRecall()
     url = f"{settings.enrichment_url}/memory/context"
-    return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000)
+    return Recall(enrichment, url, budget_s=settings.recall_budget_ms / 1000, tracing=tracing)
 
 
 def _signer(settings: Settings, now: Callable[[], float]) -> GrantSigner:

@@ -14,6 +14,7 @@ from broker.edge.audit.recording import Audit, Begun
 from broker.edge.callers import Caller
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import new_session_id
+from broker.edge.tracing import note
 from broker.minting.chain import MintChain
 from broker.minting.no_token import NoToken
 from broker.minting.outcomes import EphemeralToken
@@ -93,6 +94,7 @@ class Opening:
             raise NotConfigured
         going_on, session_id = session_id, session_id or new_session_id()
         structlog.contextvars.bind_contextvars(session_id=session_id)
+        note({"engram.session_id": session_id})
         intent = entry(Action.TOKEN_MINT, who, session_id=session_id, agent_id=agent.id)
         async with self.quota.place(caller.person, session_id, self.call_limit_s) as ends_at:
             begun = self.audit.begin(intent)

@@ -9,6 +9,7 @@ from enum import StrEnum
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from broker.edge.tracing import CLIENT, Tracing, current_traceparent, note
 from broker.upstream import Answer, NoAnswer, TooLate, Upstream
 
 log = structlog.get_logger(__name__)
@@ -40,8 +41,11 @@ class _Context(BaseModel):
 class Recall:
     """Reads ``GET /memory/context`` with the grant of the session that is about to begin."""
 
-    def __init__(self, upstream: Upstream, url: str, *, budget_s: float) -> None:
+    def __init__(
+        self, upstream: Upstream, url: str, *, budget_s: float, tracing: Tracing | None = None
+    ) -> None:
         self._upstream = upstream
+        self._tracing = tracing or Tracing()
         self._url = url
         self._budget_s = budget_s
 
@@ -50,15 +54,28 @@ class Recall:
 
         Never raises for what memory does: a mint must not fail because memory did.
         """
+        with self._tracing.span("memory.recall", kind=CLIENT):
+            remembered = await self._facts(grant, session_id)
+            note({"memory.status": remembered.status.value})
+        return remembered
+
+    async def _facts(self, grant: str, session_id: str | None) -> Remembered:
         url = self._url if session_id is None else f"{self._url}?session_id={session_id}"
         try:
             async with asyncio.timeout(self._budget_s):
-                answer = await self._upstream.ask("GET", url, {"Authorization": f"Bearer {grant}"})
+                answer = await self._upstream.ask("GET", url, _headers(grant))
         except (TimeoutError, TooLate):
             return Remembered(MemoryStatus.TIMEOUT)
         except NoAnswer as exc:
             return _miss(type(exc).__name__)
         return _remembered(answer)
+
+
+def _headers(grant: str) -> dict[str, str]:
+    """Enrichment's part of the trace hangs on ours."""
+    traceparent = current_traceparent()
+    carried = {"traceparent": traceparent} if traceparent else {}
+    return {"Authorization": f"Bearer {grant}", **carried}
 
 
 def _remembered(answer: Answer) -> Remembered:

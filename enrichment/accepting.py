@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -12,9 +12,10 @@ from starlette.requests import Request
 from broker.edge.callers import Callers, bearer
 from broker.edge.grants import BadGrant, Grant, is_grant
 from broker.edge.problems import NotAllowed, NotSignedIn
+from broker.edge.tracing import Tracing, current_traceparent, link_to, note
 from enrichment.grant_keys import Grants
 from enrichment.outbox.port import Accepted, ForeignSession, Outbox
-from enrichment.turns import Post, Rejection
+from enrichment.turns import Post, Rejection, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -104,6 +105,7 @@ class Accepting:
 
     outbox: Outbox
     wake: Callable[[], None]
+    tracing: Tracing = field(default_factory=Tracing)
 
     async def accept(self, owner: Owner, post: Post) -> dict[str, Any]:
         """The body of the 202: every turn of the post is in exactly one of the three lists."""
@@ -131,6 +133,15 @@ class Accepting:
     async def _store(self, owner: Owner, post: Post) -> Accepted:
         if not post.turns:
             return Accepted([], [], [])
-        return await self.outbox.accept(
-            owner.person, owner.session_id, post.turns, granted_at=owner.granted_at
-        )
+        about = {"engram.session_id": owner.session_id}
+        with self.tracing.span("turns.accept", about, links=link_to(post.traceparent)):
+            turns, granted_at = _traced(post.turns), owner.granted_at
+            accepted = await self.outbox.accept(owner.person, owner.session_id, turns, granted_at=granted_at)
+            note({"turns.accepted": len(accepted.accepted), "turns.duplicate": len(accepted.duplicate)})
+        return accepted
+
+
+def _traced(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """With the name of this span, so that their delivery can point at it, whenever and wherever it is."""
+    traceparent = current_traceparent()
+    return [replace(turn, traceparent=traceparent) for turn in turns] if traceparent else turns

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
 import structlog
@@ -25,6 +25,7 @@ from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
+from broker.edge.tracing import Tracing, tracing_of
 from enrichment.accepting import Accepting, People
 from enrichment.delivery import Delivery
 from enrichment.described import DESCRIBED
@@ -39,6 +40,9 @@ from enrichment.routes import ROUTES, State
 from enrichment.settings import Settings
 from enrichment.sweep import Sweep
 from enrichment.wiring import entra_of, listening, memory_of, on_record, outbox_of
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
 
 PROBLEMS: dict[type[Exception], ProblemType] = {
     UnknownEpisode: ProblemType("unknown-episode", 404, "There is no such episode"),
@@ -64,17 +68,20 @@ def create_app(
     *,
     memory: Callable[[Settings], Memory] | None = None,
     now: Callable[[], float] | None = None,
+    exporter: SpanExporter | None = None,
 ) -> ASGIApp:
     """The enrichment service. Opens nothing and reads nothing until its lifespan starts.
 
     ``memory`` opens another memory than the settings choose. ``now`` (Unix seconds) is for tests; without it
-    this machine's clock counts, and for an outbox in PostgreSQL the database's.
+    this machine's clock counts, and for an outbox in PostgreSQL the database's. ``exporter``: where spans go,
+    for tests, whatever the settings say.
     """
-    lifespan = _lifespan(settings, memory, now)
+    tracing = tracing_of(settings, "enrichment", exporter)
+    lifespan = _lifespan(settings, memory, now, tracing)
     responders = with_denials_on_record(handlers(PROBLEMS))
     described = [] if settings.environment.holds_people_s_data else [api_route(api)]
     app = Starlette(routes=[*ROUTES, *described], lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST", "DELETE"])
+    return around(app, settings, ["GET", "POST", "DELETE"], tracing)
 
 
 def api() -> dict[str, Any]:
@@ -83,24 +90,28 @@ def api() -> dict[str, Any]:
 
 
 def _lifespan(
-    settings: Settings, memory: Callable[[Settings], Memory] | None, now: Callable[[], float] | None
+    settings: Settings,
+    memory: Callable[[Settings], Memory] | None,
+    now: Callable[[], float] | None,
+    tracing: Tracing,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
     clock = now or time.time
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
+            tracing.opened(),
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
             _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
-            audit_of(settings, "enrichment", on_record(settings), now=clock) as audit,
+            audit_of(settings, "enrichment", on_record(settings), now=clock, tracing=tracing) as audit,
             shared_limits_of(settings) as shared,
         ):
             entra = entra_of(settings, http, clock)
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
-            delivery = Delivery(outbox, kept, changed=recent.forget)
+            delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             async with (
@@ -112,7 +123,7 @@ def _lifespan(
                 yield {
                     "people": People(grants, _callers(settings, entra)),
                     "quota": quota_of(settings, shared, clock),
-                    "accepting": Accepting(outbox, delivery.wake),
+                    "accepting": Accepting(outbox, delivery.wake, tracing),
                     "reading": reading,
                     "outbox": outbox,
                     "memory": kept,

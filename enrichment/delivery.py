@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import structlog
+from opentelemetry.trace import Link
 
+from broker.edge.tracing import CONSUMER, Tracing, failed, link_to, note
 from enrichment.breaker import Breaker
 from enrichment.memory.port import ForgottenLater, Memory, Rejected, Unreachable
 from enrichment.outbox.port import Claim, Outbox, StorageFailed
@@ -41,11 +43,13 @@ class Delivery:
         changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
         breaker: Breaker | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
         self._changed = changed
         self._jitter = jitter
+        self._tracing = tracing or Tracing()
         self.breaker = breaker or Breaker()
         self._news = asyncio.Event()
         self.last_error: str | None = None
@@ -87,6 +91,16 @@ class Delivery:
         claim = await self._claim()
         if claim is None:
             return False
+        with self._tracing.span(
+            "turns.deliver",
+            {"engram.session_id": claim.session_id, "turns.claimed": len(claim.turns)},
+            kind=CONSUMER,
+            links=_accepted_by(claim),
+        ):
+            await self._deliver(claim)
+        return True
+
+    async def _deliver(self, claim: Claim) -> None:
         try:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.remember(claim.person, claim.session_id, claim.turns)
@@ -107,9 +121,9 @@ class Delivery:
         else:
             self.breaker.reached()
             await self._settle(claim)
+            note({"delivery.outcome": "delivered"})
         finally:
             self._changed(claim.person)
-        return True
 
     async def _settle(self, claim: Claim) -> None:
         """What was erased while it was being delivered is forgotten again."""
@@ -152,6 +166,7 @@ class Delivery:
 
     async def _park_turn(self, claim: Claim, turn_id: str, exc: Exception, reason: str) -> None:
         self.last_error = type(exc).__name__
+        failed({"delivery.outcome": "parked", "error.type": type(exc).__name__})
         log.error("turn.parked", session_id=claim.session_id, turn_id=turn_id, reason=reason)
         await self._outbox.park(claim, turn_id, reason=reason)
 
@@ -169,11 +184,18 @@ class Delivery:
             await self._park_turn(claim, claim.oldest_turn_id, exc, f"too old: {reason}")
             return
         self.last_error = type(exc).__name__
+        failed({"delivery.outcome": "postponed", "error.type": type(exc).__name__})
         log.warning("turn.postponed", session_id=claim.session_id, reason=reason, delay_s=round(delay_s, 1))
         await self._outbox.postpone(claim, delay_s=delay_s, reason=reason)
 
     def _backoff_s(self, claim: Claim, longest_s: float) -> float:
         return self._jitter(0, min(longest_s, backoff_s(claim.attempts)))
+
+
+def _accepted_by(claim: Claim) -> Sequence[Link]:
+    """The requests that brought the turns, each once."""
+    traceparents = dict.fromkeys(turn.traceparent for turn in claim.turns)
+    return [link for traceparent in traceparents for link in link_to(traceparent)]
 
 
 def backoff_s(attempts: int) -> float:

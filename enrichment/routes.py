@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypedDict
 
@@ -95,6 +96,7 @@ async def enrich(request: Request[State]) -> Response:
         post = from_single(parse(SINGLE, body), now=_now(request))
     if isinstance(shape.traceparent, str) and TRACEPARENT.fullmatch(shape.traceparent):
         log.info("request.caused_by", client_trace_id=trace_id_of(shape.traceparent))
+        post = replace(post, traceparent=shape.traceparent)
     return await _accept(request, post, len(body))
 
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -93,6 +93,8 @@ SpokenAt = Annotated[AwareDatetime, BeforeValidator(only_rfc_3339), AfterValidat
 class Turn:
     """One finished utterance. ``turn_id`` is Azure's item id; ``spoken_at`` is aware.
 
+    ``traceparent`` names the span of the request that brought it, where there are spans.
+
     What it says was reported by a browser: it is data about a person, never an instruction.
     """
 
@@ -103,6 +105,7 @@ class Turn:
     agent_id: str | None = None
     spoken_at: datetime | None = None
     interrupted: bool = False
+    traceparent: str | None = field(default=None, compare=False)
 
     def fingerprint(self) -> bytes:
         """Equal for two posts of the same turn; what tells a repeat from a contradiction."""
@@ -164,12 +167,13 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One request, whatever shape it came in."""
+    """One request, whatever shape it came in. ``traceparent``: what its body said it is part of."""
 
     turns: Sequence[Turn]
     rejected: Sequence[Rejection]
     session_id: str | None
     grant: str | None
+    traceparent: str | None = None
 
 
 BATCH = TypeAdapter(Batch)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 
+import httpx
 import jsonschema_rs
 import pytest
 import schemathesis
@@ -124,6 +125,11 @@ async def test_where_people_s_data_is_there_is_no_such_path(tmp_path):
     app = broker.app.create_app(of_broker.settings(**strict, azure_voicelive_endpoint=None))
     async with running(app) as client:
         assert (await client.get("/openapi.json")).status_code == 404
-    app = enrichment.app.create_app(of_enrichment.settings(tmp_path, **strict))
-    async with running(app) as client:
+    shared = {
+        "database_url": "postgresql://nobody@localhost/none",
+        "grant_jwks_url": "https://broker.test/jwks",
+    }
+    app = enrichment.app.create_app(of_enrichment.settings(tmp_path, **strict, **shared))
+    asked = httpx.ASGITransport(app)  # which does not start it: there is no such database
+    async with httpx.AsyncClient(transport=asked, base_url="http://enrichment.test") as client:
         assert (await client.get("/openapi.json")).status_code == 404

@@ -1,4 +1,5 @@
 import { aborted } from "./aborted.js";
+import { traceparent } from "./traceparent.js";
 
 /** @typedef {{id: string, name: string, role?: string, voice?: string}} Agent */
 /** @typedef {{url: string, grant: string, expires_at: number}} EnrichmentRoute */
@@ -52,7 +53,9 @@ export class Broker {
    * @param {{agentId: string, sessionId: string | null, signal?: AbortSignal}} wish @returns {Promise<CallPass>} */
   async requestToken({ agentId, sessionId, signal }) {
     const wish = { ...(agentId && { agent_id: agentId }), ...(sessionId && { session_id: sessionId }) };
-    const response = await this.#fetch(`${this.#baseUrl}/realtime/token`, post(wish, signal));
+    const asking = post(wish, signal);
+    const headers = { ...asking.headers, traceparent: traceparent() };
+    const response = await this.#fetch(`${this.#baseUrl}/realtime/token`, { ...asking, headers });
     const pass = await response.json().catch((error) => {
       throw new ProblemError(0, { title: "No answer" }, { cause: error });
     });

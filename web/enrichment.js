@@ -1,5 +1,5 @@
 /** @typedef {import("./transcript-assembler.js").Turn} Turn */
-/** @typedef {{url: string, grant: string, session_id: string, turns: Turn[]}} Parcel  turns of one session, in their order */
+/** @typedef {{url: string, grant: string, session_id: string, traceparent?: string, turns: Turn[]}} Parcel  turns of one session, in their order */
 /**
  * What Enrichment did with the turns. `wait`: it takes none from anybody now; not before `afterMs`. `failed`: it would not take
  * these. `expired`: the grant is not good, or no longer. `erased`: nothing of this session may be kept anywhere.

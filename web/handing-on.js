@@ -1,3 +1,5 @@
+import { traceparent } from "./traceparent.js";
+
 /** @typedef {import("./leg.js").Leg} Leg */
 /** @typedef {import("./transcript-assembler.js").Turn} Turn */
 /** @typedef {import("./transcript-outbox.js").Route} Route */
@@ -47,6 +49,7 @@ export class HandingOn {
 }
 
 /** @param {Leg} leg @returns {Route | null} null: there is no memory */
-function routeOf({ pass: { enrichment, session_id } }) {
-  return enrichment && { url: enrichment.url, grant: enrichment.grant, session_id };
+function routeOf({ pass: { enrichment, session_id, trace_id } }) {
+  const carried = trace_id ? { traceparent: traceparent(trace_id) } : {};
+  return enrichment && { url: enrichment.url, grant: enrichment.grant, session_id, ...carried };
 }

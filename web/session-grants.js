@@ -1,7 +1,7 @@
 import { personOf } from "./waiting-turn.js";
 import { within } from "./within.js";
 
-/** @typedef {{url: string, session_id: string, grant: string}} Route  where the turns of a session go */
+/** @typedef {{url: string, session_id: string, grant: string, traceparent?: string}} Route  where the turns of a session go, and the call they are of */
 /** @typedef {(sessionId: string) => Promise<{url: string, grant: string} | null>} Renew  null: there is none for this session */
 
 const RENEW_DEADLINE_MS = 30_000;

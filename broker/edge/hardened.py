@@ -19,6 +19,7 @@ from broker.edge.addresses import Behind
 from broker.edge.problems import Ambiguous, Compressed, NotAllowed, answer
 from broker.edge.settings import SharedSettings
 from broker.edge.telemetry import Traced
+from broker.edge.tracing import Spanned, Tracing
 
 WATCHED = frozenset(
     [b"content-encoding", b"content-length", b"host", b"origin", b"sec-fetch-site", b"transfer-encoding"]
@@ -34,8 +35,10 @@ TOLD = (  # unless the route says otherwise
 ONLY_TLS = (b"strict-transport-security", b"max-age=31536000")
 
 
-def around(app: ASGIApp, settings: SharedSettings, methods: Collection[str]) -> ASGIApp:
-    """The app as it may be reached, from the outside in: traced, behind its proxies, hardened, CORS.
+def around(
+    app: ASGIApp, settings: SharedSettings, methods: Collection[str], tracing: Tracing | None = None
+) -> ASGIApp:
+    """The app as it may be reached, from the outside in: traced, behind its proxies, spanned, hardened, CORS.
 
     CORS is outside Starlette, so that a 500 carries its headers too and the page can read the problem.
     """
@@ -46,7 +49,9 @@ def around(app: ASGIApp, settings: SharedSettings, methods: Collection[str]) -> 
         allow_headers=["Authorization", "Content-Type", "traceparent"],
         expose_headers=["Retry-After", "X-Trace-Id"],
     )
-    hardened = Hardened(with_cors, settings.cors_origins)
+    hardened: ASGIApp = Hardened(with_cors, settings.cors_origins)
+    if tracing is not None and tracing.is_wanted:
+        hardened = Spanned(hardened, tracing)
     proxies = settings.trusted_proxies
     return Traced(Behind(hardened, proxies) if proxies else hardened)
 

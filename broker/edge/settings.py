@@ -93,6 +93,27 @@ def store_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def exportable(place: str) -> str:
+    """A place for traces whose exporter is installed."""
+    if place == "azure-monitor" and not _has_azure_monitor():
+        raise ValueError("azure-monitor needs the extra: pip install 'voicelive[azure-monitor]'")
+    return place
+
+
+def _has_azure_monitor() -> bool:
+    try:
+        return find_spec("azure.monitor.opentelemetry.exporter") is not None
+    except ModuleNotFoundError:  # not even the package above it
+        return False
+
+
+def insights_resource(connection: SecretStr) -> SecretStr:
+    """The connection string of an Application Insights resource; its key is never quoted."""
+    if not re.search(rf"(?i)(^|;)InstrumentationKey={GUID}(;|$)", connection.get_secret_value()):
+        raise ValueError("must be InstrumentationKey=…;IngestionEndpoint=https://…, as Azure shows it")
+    return connection
+
+
 PageOrigin = Annotated[str, AfterValidator(page_origin)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 Tenant = Annotated[str, AfterValidator(tenant)]
@@ -142,6 +163,11 @@ class SharedSettings(BaseSettings):
     entra_authority: BaseUrl = AUTHORITY
     cors_origins: Annotated[frozenset[PageOrigin], NoDecode, BeforeValidator(json_list)] = frozenset()
     log_level: str = Field("INFO", pattern=r"(?i)^(debug|info|warning|error)$")
+    traces: Annotated[Literal["off", "console", "azure-monitor"], AfterValidator(exportable)] = "off"
+    traces_ratio: float = Field(1.0, ge=0, le=1)
+    applicationinsights_connection_string: Annotated[SecretStr, AfterValidator(insights_resource)] | None = (
+        None
+    )
     audit_log_enabled: bool = False
     audit_key: AuditKey | None = None
     audit_url: AuditUrl | None = None
@@ -209,6 +235,13 @@ class SharedSettings(BaseSettings):
         if not self.auth_required or not self.entra_tenants:
             return None
         return Registration(self.entra_tenants, self.entra_audiences, self.entra_scope, self.entra_authority)
+
+    @field_validator("applicationinsights_connection_string")
+    @classmethod
+    def _somewhere_for_traces(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None and info.data.get("traces") == "azure-monitor":
+            raise ValueError("required with TRACES=azure-monitor")
+        return value
 
     @field_validator("audit_log_enabled")
     @classmethod

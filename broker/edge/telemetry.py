@@ -101,6 +101,12 @@ def trace_id_of(traceparent: str | None) -> str:
     return match["trace_id"] if match else secrets.token_hex(16)
 
 
+def bound_trace_id() -> str | None:
+    """The trace of the request that is being served; None outside of one."""
+    trace_id: str | None = structlog.contextvars.get_contextvars().get("trace_id")
+    return trace_id
+
+
 class Traced:
     """Binds the trace id for logs and problem documents and gives it back as ``X-Trace-Id``.
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
 
+from broker.edge.telemetry import bound_trace_id
+from broker.edge.tracing import note
 from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
 from broker.minting.strategies import Row
 from broker.session import SessionSpec
@@ -42,6 +44,7 @@ class Asking:
     async def __call__(self, row: Row, spec: SessionSpec, omitted: frozenset[Part]) -> EphemeralToken:
         """Raises `MintFailed`; anything else is a bug and must surface."""
         answer = await self._post(row, row.dialect.body(spec, row.domain.model, omitted))
+        _note(answer)
         if not answer.is_success:
             raise _failure(answer, self._now())
         value, expires_at = self._minted(answer)
@@ -56,7 +59,7 @@ class Asking:
         )
 
     async def _post(self, row: Row, body: dict[str, Any]) -> Answer:
-        headers = {"Content-Type": "application/json", **row.headers()}
+        headers = {"Content-Type": "application/json", **_our_request_id(), **row.headers()}
         try:
             return await self._upstream.ask("POST", row.mint_url, headers, to_json(body))
         except TooLate as exc:
@@ -79,6 +82,21 @@ class Asking:
         ):
             return str(value), expires_at
         raise MintFailed(Verdict.BAD_ANSWER, status=answer.status, request_id=_request_id(answer))
+
+
+def _our_request_id() -> dict[str, str]:
+    """What Azure logs as the client's id of a request, so that their support finds it by our trace id.
+
+    https://learn.microsoft.com/rest/api/azureopenai (checked 2026-11-20).
+    """
+    trace_id = bound_trace_id()
+    return {"x-ms-client-request-id": trace_id} if trace_id else {}
+
+
+def _note(answer: Answer) -> None:
+    request_id = answer.headers.get("apim-request-id", "")[:64]
+    told = {"azure.apim_request_id": request_id} if request_id else {}
+    note({"http.response.status_code": answer.status, **told})
 
 
 def _is_token(value: object) -> bool:

@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable
 
+from broker.edge.tracing import CLIENT, Tracing, note
 from broker.minting.attempt import Ask
 from broker.minting.budget import Hedging
 from broker.minting.health import Health
@@ -39,6 +40,7 @@ class MintChain:
         now: Callable[[], float] = time.monotonic,
         deadline_s: float = DEADLINE_S,
         attempt_s: float = ATTEMPT_S,
+        tracing: Tracing | None = None,
     ) -> None:
         self.health = health
         self.hedging = Hedging()
@@ -47,9 +49,14 @@ class MintChain:
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
         self._panicking = 0
+        self._tracing = tracing or Tracing()
 
     async def mint(self, spec: SessionSpec) -> EphemeralToken:
         """Raises a `NoToken` when no row could, or when the deadline passed."""
+        with self._tracing.span("mint"):
+            return await self._mint(spec)
+
+    async def _mint(self, spec: SessionSpec) -> EphemeralToken:
         race = self._race(spec)
         try:
             async with asyncio.timeout(self._deadline_s) as deadline:
@@ -128,14 +135,20 @@ class MintChain:
 
         Raises `MintFailed`. Whatever comes of it is noted in the row's health, unless it is cancelled.
         """
+        with self._tracing.span("mint.attempt", row.on_a_span, kind=CLIENT):
+            return await self._attempt(row, spec, limit_s or self._attempt_s)
+
+    async def _attempt(self, row: Row, spec: SessionSpec, limit_s: float) -> EphemeralToken:
         began = self.now()
         try:
-            token = await self._ask_in_time(row, spec, limit_s or self._attempt_s)
+            token = await self._ask_in_time(row, spec, limit_s)
         except MintFailed as exc:
+            note({"mint.outcome": exc.verdict.value})
             self.health.failed(row, exc)
             if exc.verdict is Verdict.WRONG_AUDIENCE:
                 row.credential.audience_refused()
             raise
+        note({"mint.outcome": "minted"})
         self.health.succeeded(row)
         self.hedging.minted(self.now() - began)
         return token

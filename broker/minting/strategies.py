@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from broker.minting.credentials import Credential
 from broker.minting.domains import Domain, Host
@@ -145,6 +146,17 @@ class Row:
     @cached_property
     def shape(self) -> tuple[str, str]:
         return self.strategy.label, self.dialect.name
+
+    @cached_property
+    def on_a_span(self) -> dict[str, str]:
+        """What a trace says of the row; nothing that proves who we are."""
+        return {
+            "mint.strategy": self.strategy.label,
+            "mint.domain": self.domain.name,
+            "mint.dialect": self.dialect.name,
+            "mint.outcome": "abandoned",  # unless something comes of it
+            "server.address": urlsplit(self.endpoint).hostname or "",
+        }
 
     def calls_url(self, *, filtered: bool) -> str:
         """Where the browser posts its SDP. Filtered: the prompt is kept from the browser's event channel."""

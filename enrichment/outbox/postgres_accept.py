@@ -39,13 +39,13 @@ WHERE session_id = ANY(%s::text[]) ORDER BY session_id FOR NO KEY UPDATE
 """
 ADD = f"""
 WITH clock AS (SELECT {NOW} AS now)
-INSERT INTO outbox_turn (session_id, {COLUMNS}, fingerprint, accepted_at)
-SELECT session_id, {COLUMNS}, fingerprint, now
+INSERT INTO outbox_turn (session_id, {COLUMNS}, fingerprint, traceparent, accepted_at)
+SELECT session_id, {COLUMNS}, fingerprint, traceparent, now
 FROM unnest(
     %(session_id)s::text[], %(turn_id)s::text[], %(previous_turn_id)s::text[], %(speaker)s::text[],
     %(text)s::text[], %(agent_id)s::text[], %(spoken_at)s::text[], %(interrupted)s::smallint[],
-    %(fingerprint)s::bytea[]
-) WITH ORDINALITY AS new (session_id, {COLUMNS}, fingerprint, place), clock
+    %(fingerprint)s::bytea[], %(traceparent)s::text[]
+) WITH ORDINALITY AS new (session_id, {COLUMNS}, fingerprint, traceparent, place), clock
 ORDER BY place ON CONFLICT DO NOTHING RETURNING session_id, turn_id
 """
 KNOWN = """
@@ -58,7 +58,7 @@ UPDATE outbox_session SET written_at = now, held_back = false,
     due_at = CASE WHEN due_at IS NULL OR held_back THEN now ELSE due_at END
 FROM clock WHERE session_id = ANY(%(session_ids)s::text[])
 """
-ROW = ("session_id", *COLUMNS.split(", "), "fingerprint")
+ROW = ("session_id", *COLUMNS.split(", "), "fingerprint", "traceparent")
 
 Key = tuple[str, str]  # session and turn
 Owner = tuple[str | None, str | None]  # whose a session is, or the hash of whose it was until it was erased
@@ -137,7 +137,10 @@ async def _add(connection: Connection, turns: dict[Key, Turn], now: float | None
     """Which of the turns were new."""
     if not turns:
         return set()
-    rows = [(session_id, *values(turn), turn.fingerprint()) for (session_id, _), turn in turns.items()]
+    rows = [
+        (session_id, *values(turn), turn.fingerprint(), turn.traceparent)
+        for (session_id, _), turn in turns.items()
+    ]
     columns = dict(zip(ROW, map(list, zip(*rows, strict=True)), strict=True))
     return {
         (row[0], row[1]) for row in await (await connection.execute(ADD, columns | {"now": now})).fetchall()

@@ -7,7 +7,7 @@ session as empty while something is being added to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg.rows import TupleRow
@@ -25,7 +25,7 @@ IS_NEXT = """previous_turn_id IS NULL OR EXISTS (
     SELECT FROM outbox_turn AS before
     WHERE before.session_id = turn.session_id AND before.turn_id = turn.previous_turn_id)"""
 PENDING = f"""
-SELECT {COLUMNS}, accepted_at, {IS_NEXT}, seq
+SELECT {COLUMNS}, traceparent, accepted_at, {IS_NEXT}, seq
 FROM outbox_turn AS turn WHERE state = 'pending' AND session_id =
 """
 FIRST_COME = f"ORDER BY seq LIMIT {MOST_AT_ONCE}"
@@ -50,7 +50,7 @@ PLACES = f"""
 SELECT turn_id, previous_turn_id, accepted_at, {IS_NEXT}
 FROM outbox_turn AS turn WHERE session_id = %s AND state = 'pending' ORDER BY seq
 """
-TURNS = f"SELECT {COLUMNS} FROM outbox_turn WHERE session_id = %s AND turn_id = ANY (%s)"
+TURNS = f"SELECT {COLUMNS}, traceparent FROM outbox_turn WHERE session_id = %s AND turn_id = ANY (%s)"
 GIVE_UP = """
 UPDATE outbox_session SET leased_until = 0, due_at = %s, held_back = true WHERE session_id = %s
 """
@@ -97,12 +97,16 @@ async def lease(connection: Connection, now: float | None) -> tuple[Lease, Claim
 
 def _claim(lease: Lease, pending: Sequence[TupleRow]) -> Claim | None:
     """What of the pending turns may leave now."""
-    turns = {turn.turn_id: turn for turn in (turn_of(row[:-3]) for row in pending)}
+    turns = {turn.turn_id: turn for turn in (_turn(row[:-3]) for row in pending)}
     waiting = [
         Waiting(_place(turn), row[-3], row[-2]) for turn, row in zip(turns.values(), pending, strict=True)
     ]
     free, _ = releasable(waiting, lease.leased_at)
     return _claimed(lease, waiting, [turns[place.turn_id] for place in free[:CLAIM_TURNS]]) if free else None
+
+
+def _turn(row: TupleRow) -> Turn:
+    return replace(turn_of(row[:-1]), traceparent=row[-1])
 
 
 def _place(turn: Turn) -> Place:
@@ -133,7 +137,7 @@ async def claim_or_give_up(connection: Connection, lease: Lease) -> Claim | None
         return None
     ids = [place.turn_id for place in free[:CLAIM_TURNS]]
     found = await (await connection.execute(TURNS, (lease.session_id, ids))).fetchall()
-    turns = {turn.turn_id: turn for turn in map(turn_of, found)}
+    turns = {turn.turn_id: turn for turn in map(_turn, found)}
     return _claimed(lease, waiting, [turns[turn_id] for turn_id in ids])
 
 

@@ -101,7 +101,9 @@ $$;
 ADDRESSES = """
 CREATE TABLE memory_address (key text COLLATE "C" PRIMARY KEY, value text NOT NULL, kept_at float8 NOT NULL)
 """
-MIGRATIONS = (FIRST, ADDRESSES)
+# Of the request that brought the turn, where there are spans: its delivery points at it.
+TRACES = "ALTER TABLE outbox_turn ADD COLUMN traceparent text"
+MIGRATIONS = (FIRST, ADDRESSES, TRACES)
 
 VERSION = "SELECT coalesce(max(version), 0) FROM outbox_schema"
 VERSIONS = """

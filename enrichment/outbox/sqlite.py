@@ -40,7 +40,8 @@ SELECT (SELECT person FROM session WHERE session_id = ?), (SELECT person FROM to
 OWN = "INSERT INTO session (session_id, person, lease) VALUES (?, ?, ?)"
 KNOWN = "SELECT fingerprint FROM turn WHERE session_id = ? AND turn_id = ?"
 ADD = f"""
-INSERT INTO turn (session_id, {COLUMNS}, fingerprint, accepted_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO turn (session_id, {COLUMNS}, fingerprint, accepted_at, traceparent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (session_id, turn_id) DO NOTHING
 """
 # A session that only waited for a missing turn is due at once: this may be that turn.
@@ -190,7 +191,7 @@ def _add(db: apsw.Connection, session_id: str, turns: Sequence[Turn], now: float
     conflicting: list[str] = []
     for turn in turns:
         fingerprint = turn.fingerprint()
-        db.execute(ADD, (session_id, *values(turn), fingerprint, now))
+        db.execute(ADD, (session_id, *values(turn), fingerprint, now, turn.traceparent))
         if db.changes():
             accepted.append(turn.turn_id)
             continue

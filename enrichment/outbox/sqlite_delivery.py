@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import apsw
 
 from enrichment.order import Place, Waiting, oldest_of, releasable
@@ -28,7 +30,7 @@ SELECT turn_id, previous_turn_id, accepted_at, previous_turn_id IS NULL OR EXIST
     AND before.turn_id = turn.previous_turn_id)
 FROM turn WHERE session_id = ? AND state = 'pending' ORDER BY seq
 """
-CLAIMED = f"SELECT {COLUMNS} FROM turn WHERE session_id = ? AND turn_id = ?"
+CLAIMED = f"SELECT {COLUMNS}, traceparent FROM turn WHERE session_id = ? AND turn_id = ?"
 HELD = "SELECT 1 FROM session WHERE session_id = ? AND lease = ?"
 DELIVERED = """
 UPDATE turn SET state = 'delivered', text = NULL WHERE session_id = ? AND turn_id = ? AND state = 'pending'
@@ -75,7 +77,8 @@ def _waiting(db: apsw.Connection, session_id: str) -> list[Waiting[Place]]:
 
 def _turn(db: apsw.Connection, session_id: str, turn_id: str) -> Turn:
     rows: list[Row] = db.execute(CLAIMED, (session_id, turn_id)).fetchall()
-    return turn_of(rows[0])
+    *columns, traceparent = rows[0]
+    return replace(turn_of(tuple(columns)), traceparent=traceparent)
 
 
 def delivered(db: apsw.Connection, claim: Claim, now: float) -> bool:

@@ -48,6 +48,7 @@ STEPS = (
         PRIMARY KEY (person, session_id)
     ) STRICT;
     """,
+    "ALTER TABLE turn ADD COLUMN traceparent TEXT;          -- of the request that brought it, or NULL",
 )
 
 

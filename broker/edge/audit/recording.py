@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from broker.edge.audit.entries import Action, Decision, Fields, More, Who, entry
 from broker.edge.audit.port import AuditFailed
 from broker.edge.audit.writer import WRITE_S, Writer
+from broker.edge.tracing import Tracing
 
 DENIALS_A_SECOND = 10.0
 DENIALS_AT_ONCE = 100.0
@@ -59,8 +60,10 @@ class Audit:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         write_s: float = WRITE_S,
+        tracing: Tracing | None = None,
     ) -> None:
         self._writer = writer
+        self._tracing = tracing or Tracing()
         self._write_s = write_s
         self._denials = Allowance(monotonic)
 
@@ -106,7 +109,8 @@ class Audit:
     async def _kept(self, answer: asyncio.Future[int | AuditFailed]) -> int:
         deadline = asyncio.get_running_loop().call_later(self._write_s, _too_late, answer)
         try:
-            outcome = await answer
+            with self._tracing.span("audit.write"):
+                outcome = await answer
         finally:
             deadline.cancel()
         if isinstance(outcome, AuditFailed):

@@ -18,13 +18,19 @@ from broker.edge.audit.settings import folder_of
 from broker.edge.audit.writer import Writer
 from broker.edge.background import background
 from broker.edge.settings import SharedSettings
+from broker.edge.tracing import Tracing
 
 log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
 async def audit_of(
-    settings: SharedSettings, service: str, config: Fields, *, now: Callable[[], float] = time.time
+    settings: SharedSettings,
+    service: str,
+    config: Fields,
+    *,
+    now: Callable[[], float] = time.time,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Audit]:
     """The audit of one process, until leaving; one that keeps nothing where none is asked for.
 
@@ -43,7 +49,7 @@ async def audit_of(
         sink = sink_of(settings.audit_url.get_secret_value(), chain)
         writer = Writer(sink, seal, Head(chain), first, now=now)
         async with _anchored(writer, anchors, now):
-            yield Audit(writer)
+            yield Audit(writer, tracing=tracing)
 
 
 @asynccontextmanager

@@ -60,6 +60,7 @@ class Services:
         self.content_types: list[str] = []
         self.preflights = 0
         self.tokens: list[dict[str, Any]] = []
+        self.traceparents: list[str] = []  # of the requests for a token
         self.renewals: list[str] = []  # sessions that a new grant was asked for
         self.token_problem: dict[str, Any] | None = None
         self.token: dict[str, Any] = {}
@@ -131,9 +132,11 @@ class Services:
 
     async def mint(self, request):
         self.tokens.append(await request.json())
+        self.traceparents.append(request.headers.get("traceparent", ""))
         if self.token_problem:
             return JSONResponse(self.token_problem, self.token_problem["status"])
-        return JSONResponse(self.call_pass(self.tokens[-1]["agent_id"]) | self.token)
+        trace = {"x-trace-id": self.traceparents[-1][3:35]}  # as the broker does
+        return JSONResponse(self.call_pass(self.tokens[-1]["agent_id"]) | self.token, headers=trace)
 
     async def renew(self, request):
         self.renewals.append((await request.json())["session_id"])
