@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client.metrics_core import Metric
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -22,8 +23,10 @@ from broker.edge.entra import Entra
 from broker.edge.grants import GrantSigner, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.metrics import EdgeMetrics, Measured, Scraping
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
+from broker.metrics import MintMetrics, looked_up
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -31,6 +34,7 @@ from broker.minting.credentials import Identity
 from broker.minting.health import Health
 from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
+from broker.minting.watch import Watch
 from broker.opening import LiveSessions, MemoryOff, NotConfigured, Opening
 from broker.page import page_headers, page_routes
 from broker.quota import Quota
@@ -73,6 +77,9 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
     ``probing``: whether the canary asks rows by itself; off where a test counts what callers ask.
     """
 
+    metrics = EdgeMetrics()
+    mints = MintMetrics(metrics.registry)
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
@@ -83,7 +90,7 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             audit_of(settings, "broker", on_record(settings), now=now) as audit,
             shared_limits_of(settings) as shared,
         ):
-            chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S))
+            chain = _chain(settings, identity, Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S), mints)
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
             entra = entra_of(settings, Upstream(sign_in, connect_s=CONNECT_S, answer_s=ANSWER_S), now)
             work = background(
@@ -94,12 +101,15 @@ def create_app(settings: Settings, *, now: Callable[[], float] = time.time, prob
             async with work:
                 read = Upstream(enrichment, connect_s=CONNECT_S, answer_s=ANSWER_S)
                 opening = _opening(settings, chain, read, quota_of(settings, shared, now), audit, now)
-                yield _state(settings, opening, canary, _callers(settings, entra), door_of(settings, now))
+                scraping = _scraping(settings, metrics, opening)
+                callers, door = _callers(settings, entra), door_of(settings, now)
+                yield _state(settings, opening, canary, callers, door, scraping)
 
     page = page_routes(_page_headers(settings)) if settings.serve_page else []
     responders = with_denials_on_record(handlers(PROBLEMS))
-    app = Starlette(routes=[*ROUTES, *page], lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST"])
+    routes, responders = [*ROUTES, *page], metrics.with_refusals_counted(responders)
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders)
+    return Measured(around(app, settings, ["GET", "POST"]), metrics, routes)
 
 
 def _opening(
@@ -127,8 +137,21 @@ def _opening(
     )
 
 
+def _scraping(settings: Settings, metrics: EdgeMetrics, opening: Opening) -> Scraping:
+    async def gauges() -> Iterable[Metric]:
+        return looked_up(opening.live, opening.chain, opening.audit)
+
+    is_open = not settings.environment.holds_people_s_data
+    return Scraping(metrics.registry, gauges, settings.metrics_token, is_open)
+
+
 def _state(
-    settings: Settings, opening: Opening, canary: Canary | None, callers: Callers, door: Door
+    settings: Settings,
+    opening: Opening,
+    canary: Canary | None,
+    callers: Callers,
+    door: Door,
+    scraping: Scraping,
 ) -> State:
     return {
         "opening": opening,
@@ -143,6 +166,7 @@ def _state(
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
         "audit": opening.audit,
+        "scraping": scraping,
     }
 
 
@@ -155,12 +179,12 @@ def _callers(settings: Settings, entra: Entra | None) -> Callers:
     )
 
 
-def _chain(settings: Settings, identity: Identity | None, azure: Upstream) -> MintChain | None:
+def _chain(settings: Settings, identity: Identity | None, azure: Upstream, watch: Watch) -> MintChain | None:
     rows = failsafe_rows(domains_of(settings, identity), settings.azure_voicelive_api_version)
     if not rows:
         return None
     ask = Asking(azure, filtered=settings.webrtc_filter)
-    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic)
+    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic, watch=watch)
 
 
 def _recall(settings: Settings, enrichment: Upstream) -> Recall | NoRecall:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -13,8 +14,9 @@ from broker.edge.callers import Callers, bearer
 from broker.edge.grants import BadGrant, Grant, is_grant
 from broker.edge.problems import NotAllowed, NotSignedIn
 from enrichment.grant_keys import Grants
-from enrichment.outbox.port import Accepted, ForeignSession, Outbox
+from enrichment.outbox.port import Accepted, Erased, ForeignSession, Outbox
 from enrichment.turns import Post, Rejection
+from enrichment.watch import Unwatched, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -100,10 +102,11 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Accepting:
-    """Puts posts into the outbox and wakes the delivery."""
+    """Puts posts into the outbox and wakes the delivery. ``watch`` is told what became of the turns."""
 
     outbox: Outbox
     wake: Callable[[], None]
+    watch: Watch = field(default_factory=Unwatched)
 
     async def accept(self, owner: Owner, post: Post) -> dict[str, Any]:
         """The body of the 202: every turn of the post is in exactly one of the three lists."""
@@ -115,6 +118,7 @@ class Accepting:
             self.wake()
         conflicts = [Rejection(turn_id, "conflict") for turn_id in accepted.conflicting]
         rejected = [asdict(rejection) for rejection in (*post.rejected, *conflicts)]
+        self._count(accepted, len(post.rejected))
         log.debug(
             "turns.accepted",
             session_id=owner.session_id,
@@ -131,6 +135,20 @@ class Accepting:
     async def _store(self, owner: Owner, post: Post) -> Accepted:
         if not post.turns:
             return Accepted([], [], [])
-        return await self.outbox.accept(
-            owner.person, owner.session_id, post.turns, granted_at=owner.granted_at
-        )
+        began = time.monotonic()
+        try:
+            accepted = await self.outbox.accept(
+                owner.person, owner.session_id, post.turns, granted_at=owner.granted_at
+            )
+        except BaseException as exc:
+            is_refused = isinstance(exc, ForeignSession | Erased)
+            self.watch.posted("rejected" if is_refused else "failed", len(post.turns))
+            raise
+        self.watch.committed(time.monotonic() - began)
+        return accepted
+
+    def _count(self, stored: Accepted, rejected: int) -> None:
+        self.watch.posted("accepted", len(stored.accepted))
+        self.watch.posted("duplicate", len(stored.duplicate))
+        self.watch.posted("conflicting", len(stored.conflicting))
+        self.watch.posted("rejected", rejected)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import httpx
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 
 from broker.edge.audit.denials import with_denials_on_record
 from broker.edge.audit.port import UNRECORDED, AuditFailed
+from broker.edge.audit.recording import Audit
 from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
@@ -22,6 +24,7 @@ from broker.edge.entra import Entra
 from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.metrics import EdgeMetrics, Measured, Scraping
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
 from enrichment.accepting import Accepting, People
@@ -30,7 +33,8 @@ from enrichment.erasure import Erasure
 from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
-from enrichment.outbox.port import Erased, StorageFailed
+from enrichment.metrics import TurnMetrics, looked_up
+from enrichment.outbox.port import Erased, Outbox, StorageFailed
 from enrichment.quota import quota_of
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
@@ -68,23 +72,30 @@ def create_app(
     ``memory`` opens another memory than the settings choose. ``now`` (Unix seconds) is for tests; without it
     this machine's clock counts, and for an outbox in PostgreSQL the database's.
     """
-    lifespan = _lifespan(settings, memory, now)
-    responders = with_denials_on_record(handlers(PROBLEMS))
+    metrics = EdgeMetrics()
+    lifespan = _lifespan(settings, memory, now, metrics)
+    responders = metrics.with_refusals_counted(with_denials_on_record(handlers(PROBLEMS)))
     app = Starlette(routes=ROUTES, lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST", "DELETE"])
+    return Measured(around(app, settings, ["GET", "POST", "DELETE"]), metrics, ROUTES)
 
 
 def _lifespan(
-    settings: Settings, memory: Callable[[Settings], Memory] | None, now: Callable[[], float] | None
+    settings: Settings,
+    memory: Callable[[Settings], Memory] | None,
+    now: Callable[[], float] | None,
+    metrics: EdgeMetrics,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
     clock = now or time.time
+    turns = TurnMetrics(metrics.registry)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with (
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
-            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
+            _closing(memory(settings))
+            if memory
+            else memory_of(settings, now=clock, asked=turns.asked_zep) as kept,
             audit_of(settings, "enrichment", on_record(settings), now=clock) as audit,
             shared_limits_of(settings) as shared,
         ):
@@ -92,7 +103,7 @@ def _lifespan(
             grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
-            delivery = Delivery(outbox, kept, changed=recent.forget)
+            delivery = Delivery(outbox, kept, changed=recent.forget, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             async with (
@@ -104,7 +115,7 @@ def _lifespan(
                 yield {
                     "people": People(grants, _callers(settings, entra)),
                     "quota": quota_of(settings, shared, clock),
-                    "accepting": Accepting(outbox, delivery.wake),
+                    "accepting": Accepting(outbox, delivery.wake, turns),
                     "reading": reading,
                     "outbox": outbox,
                     "memory": kept,
@@ -113,10 +124,16 @@ def _lifespan(
                     "beside": (sweeping, hearing),
                     "erasure": ErasureOnRecord(erasure, audit),
                     "audit": audit,
+                    "scraping": _scraping(settings, metrics, outbox, audit),
                     "now": clock,
                 }
 
     return lifespan
+
+
+def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
+    is_open = not settings.environment.holds_people_s_data
+    return Scraping(metrics.registry, partial(looked_up, outbox, audit), settings.metrics_token, is_open)
 
 
 Closed = TypeVar("Closed", bound=Closing)

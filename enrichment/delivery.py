@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -15,6 +16,7 @@ import structlog
 from enrichment.breaker import Breaker
 from enrichment.memory.port import ForgottenLater, Memory, Rejected, Unreachable
 from enrichment.outbox.port import Claim, Outbox, StorageFailed
+from enrichment.watch import Unwatched, Watch
 
 SIDE_BY_SIDE = 8
 IDLE_S = 5.0  # how long to sleep at most when nothing is known to be due: leases of the dead run out unseen
@@ -30,7 +32,7 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """Delivers what is due until cancelled. ``last_error`` names the class of the last failure.
 
-    ``changed`` is told whose memory is not what it was, or may not be.
+    ``changed`` is told whose memory is not what it was, or may not be; ``watch`` how long turns took.
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class Delivery:
         changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
         breaker: Breaker | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
         self._changed = changed
         self._jitter = jitter
         self.breaker = breaker or Breaker()
+        self._watch = watch or Unwatched()
         self._news = asyncio.Event()
         self.last_error: str | None = None
 
@@ -87,6 +91,7 @@ class Delivery:
         claim = await self._claim()
         if claim is None:
             return False
+        began = time.monotonic()
         try:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.remember(claim.person, claim.session_id, claim.turns)
@@ -106,6 +111,7 @@ class Delivery:
             await self._postpone(claim, exc, type(exc).__name__, self._backoff_s(claim, LONGEST_BACKOFF_S))
         else:
             self.breaker.reached()
+            self._watch.delivered(claim.oldest_s + time.monotonic() - began)
             await self._settle(claim)
         finally:
             self._changed(claim.person)

@@ -91,6 +91,12 @@ def store_url(url: SecretStr) -> SecretStr:
     return url
 
 
+def scraper_s_token(token: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e]{16,200}", token.get_secret_value()):
+        raise ValueError("must be 16 to 200 printable characters without spaces, as a header can carry them")
+    return token
+
+
 PageOrigin = Annotated[str, AfterValidator(page_origin)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 Tenant = Annotated[str, AfterValidator(tenant)]
@@ -139,6 +145,7 @@ class SharedSettings(BaseSettings):
     limits_url: Annotated[SecretStr, AfterValidator(store_url)] | None = None
     trusted_proxies: int = Field(0, ge=0, le=5)
     drain_s: float | None = Field(None, ge=0, le=60)
+    metrics_token: Annotated[SecretStr, AfterValidator(scraper_s_token)] | None = None
 
     @field_validator("auth_required")
     @classmethod

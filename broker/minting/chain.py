@@ -19,6 +19,7 @@ from broker.minting.no_token import Misconfigured, NoToken, OutOfTime, Throttled
 from broker.minting.outcomes import MISCONFIGURED, EphemeralToken, MintFailed, Part, Verdict
 from broker.minting.race import Race
 from broker.minting.strategies import Row
+from broker.minting.watch import CANCELLED, MINTED, Unwatched, Watch, outcome_of
 from broker.session import SessionSpec
 
 DEADLINE_S = 8.0
@@ -29,7 +30,7 @@ SOONEST_RETRY_S = 1.0
 
 
 class MintChain:
-    """The rows and what is known of them. ``now`` is monotonic seconds."""
+    """The rows and what is known of them. ``now`` is monotonic seconds; ``watch`` is told what happens."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class MintChain:
         now: Callable[[], float] = time.monotonic,
         deadline_s: float = DEADLINE_S,
         attempt_s: float = ATTEMPT_S,
+        watch: Watch | None = None,
     ) -> None:
         self.health = health
         self.hedging = Hedging()
@@ -46,10 +48,21 @@ class MintChain:
         self.now = now
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
+        self._watch = watch or Unwatched()
         self._panicking = 0
 
     async def mint(self, spec: SessionSpec) -> EphemeralToken:
         """Raises a `NoToken` when no row could, or when the deadline passed."""
+        began = self.now()
+        try:
+            token = await self._mint(spec)
+        except BaseException as exc:
+            self._watch.ended(outcome_of(exc), self.now() - began)
+            raise
+        self._watch.ended(MINTED, self.now() - began)
+        return token
+
+    async def _mint(self, spec: SessionSpec) -> EphemeralToken:
         race = self._race(spec)
         try:
             async with asyncio.timeout(self._deadline_s) as deadline:
@@ -65,7 +78,7 @@ class MintChain:
         async def attempt(row: Row, limit_s: float | None) -> EphemeralToken:
             return await self.attempt(row, spec, limit_s)
 
-        return Race(attempt, self.health, self.hedging, self.now)
+        return Race(attempt, self.health, self.hedging, self.now, self._watch)
 
     async def _run(self, race: Race) -> EphemeralToken:
         """One round; and another when it ended early and something may be asked again by now."""
@@ -122,10 +135,15 @@ class MintChain:
             token = await self._ask_in_time(row, spec, limit_s or self._attempt_s)
         except MintFailed as exc:
             self.health.failed(row, exc)
+            self._watch.attempted(row, exc.verdict.value)
             if exc.verdict is Verdict.WRONG_AUDIENCE:
                 row.credential.audience_refused()
             raise
+        except asyncio.CancelledError:
+            self._watch.attempted(row, CANCELLED)
+            raise
         self.health.succeeded(row)
+        self._watch.attempted(row, MINTED)
         self.hedging.minted(self.now() - began)
         return token
 
