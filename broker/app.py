@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from prometheus_client.metrics_core import Metric
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -23,10 +24,12 @@ from broker.edge.entra import Entra
 from broker.edge.grants import GrantSigner, load_public_keys, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.metrics import EdgeMetrics, Measured, Scraping
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
 from broker.edge.tracing import Tracing, tracing_of
+from broker.metrics import MintMetrics, looked_up
 from broker.minting.attempt import Asking
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -34,6 +37,7 @@ from broker.minting.credentials import Identity
 from broker.minting.health import Health
 from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.minting.rows import failsafe_rows
+from broker.minting.watch import Watch
 from broker.opening import LiveSessions, MemoryOff, NotConfigured, Opening
 from broker.page import page_headers, page_routes
 from broker.quota import Quota
@@ -85,7 +89,25 @@ def create_app(
     ``probing``: whether the canary asks rows by itself; off where a test counts what callers ask.
     ``exporter``: where spans go, for tests, whatever the settings say.
     """
-    tracing = tracing_of(settings, "broker", exporter)
+    tracing, metrics = tracing_of(settings, "broker", exporter), EdgeMetrics()
+    lifespan = _lifespan(settings, now, tracing, metrics, probing=probing)
+    page = page_routes(_page_headers(settings)) if settings.serve_page else []
+    responders = metrics.with_refusals_counted(with_denials_on_record(handlers(PROBLEMS)))
+    described = [] if settings.environment.holds_people_s_data else [api_route(api)]
+    routes = [*ROUTES, *described, *page]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders)
+    return Measured(around(app, settings, ["GET", "POST"], tracing), metrics, routes)
+
+
+def api() -> dict[str, Any]:
+    """What ``GET /openapi.json`` answers."""
+    return document("VoiceLive broker", [*ROUTES, api_route(api)], DESCRIBED, PROBLEMS)
+
+
+def _lifespan(
+    settings: Settings, now: Callable[[], float], tracing: Tracing, metrics: EdgeMetrics, *, probing: bool
+) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
+    mints = MintMetrics(metrics.registry)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -99,7 +121,7 @@ def create_app(
             shared_limits_of(settings) as shared,
         ):
             ask = Upstream(azure, connect_s=CONNECT_S, answer_s=ANSWER_S)
-            chain = _chain(settings, identity, ask, tracing)
+            chain = _chain(settings, identity, ask, tracing, mints)
             canary = Canary(chain, nobody_s_session(settings)) if chain else None
             entra = entra_of(settings, Upstream(sign_in, connect_s=CONNECT_S, answer_s=ANSWER_S), now)
             work = background(
@@ -112,18 +134,11 @@ def create_app(
                 quota = quota_of(settings, shared, now)
                 recall = _recall(settings, read, tracing)
                 opening = _opening(settings, chain, recall, quota, audit, now)
-                yield _state(settings, opening, canary, _callers(settings, entra), door_of(settings, now))
+                scraping = _scraping(settings, metrics, opening)
+                callers, door = _callers(settings, entra), door_of(settings, now)
+                yield _state(settings, opening, canary, callers, door, scraping)
 
-    page = page_routes(_page_headers(settings)) if settings.serve_page else []
-    responders = with_denials_on_record(handlers(PROBLEMS))
-    described = [] if settings.environment.holds_people_s_data else [api_route(api)]
-    app = Starlette(routes=[*ROUTES, *described, *page], lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST"], tracing)
-
-
-def api() -> dict[str, Any]:
-    """What ``GET /openapi.json`` answers."""
-    return document("VoiceLive broker", [*ROUTES, api_route(api)], DESCRIBED, PROBLEMS)
+    return lifespan
 
 
 def _opening(
@@ -151,8 +166,21 @@ def _opening(
     )
 
 
+def _scraping(settings: Settings, metrics: EdgeMetrics, opening: Opening) -> Scraping:
+    async def gauges() -> Iterable[Metric]:
+        return looked_up(opening.live, opening.chain, opening.audit)
+
+    is_open = not settings.environment.holds_people_s_data
+    return Scraping(metrics.registry, gauges, settings.metrics_token, is_open)
+
+
 def _state(
-    settings: Settings, opening: Opening, canary: Canary | None, callers: Callers, door: Door
+    settings: Settings,
+    opening: Opening,
+    canary: Canary | None,
+    callers: Callers,
+    door: Door,
+    scraping: Scraping,
 ) -> State:
     return {
         "opening": opening,
@@ -167,6 +195,7 @@ def _state(
         "model": settings.azure_voicelive_model,
         "memory_url": settings.enrichment_url,
         "audit": opening.audit,
+        "scraping": scraping,
     }
 
 
@@ -180,13 +209,14 @@ def _callers(settings: Settings, entra: Entra | None) -> Callers:
 
 
 def _chain(
-    settings: Settings, identity: Identity | None, azure: Upstream, tracing: Tracing
+    settings: Settings, identity: Identity | None, azure: Upstream, tracing: Tracing, watch: Watch
 ) -> MintChain | None:
     rows = failsafe_rows(domains_of(settings, identity), settings.azure_voicelive_api_version)
     if not rows:
         return None
     ask = Asking(azure, filtered=settings.webrtc_filter)
-    return MintChain(Health(rows, now=time.monotonic), ask, now=time.monotonic, tracing=tracing)
+    health = Health(rows, now=time.monotonic)
+    return MintChain(health, ask, now=time.monotonic, tracing=tracing, watch=watch)
 
 
 def _recall(settings: Settings, enrichment: Upstream, tracing: Tracing) -> Recall | NoRecall:

@@ -9,7 +9,7 @@ from pydantic import Field
 from broker.edge.audit.port import AuditFailed
 from broker.edge.ids import AgentId, SessionId
 from broker.edge.limits import TooMany
-from broker.edge.openapi import OPENAPI, Health, Operation, Parameter, Said
+from broker.edge.openapi import METRICS, OPENAPI, Health, Operation, Parameter, Said
 from broker.minting.no_token import Misconfigured, OutOfTime, Throttled, Unavailable
 from broker.opening import MemoryOff, NotConfigured
 from broker.routes import GrantRequest, TokenRequest, UnknownAgent
@@ -177,6 +177,7 @@ DESCRIBED: dict[str, Operation] = {
         proofs=CALLER,
         raises=(TooMany, AuditFailed, MemoryOff),
     ),
+    "show_metrics": METRICS,
     "strategies": Operation("The chain as it stands", {200: Chain}, proofs=CALLER, raises=(TooMany,)),
     "list_agents": Operation("The agents, and where memory is", {200: Agents}),
     "agent_config": Operation(

@@ -19,6 +19,7 @@ from broker.edge.callers import Caller, Callers
 from broker.edge.door import Door
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import AgentId, SessionId
+from broker.edge.metrics import Scraping, show_metrics
 from broker.edge.problems import Invalid, NotAllowed
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -49,6 +50,7 @@ class State(TypedDict):
     model: str
     memory_url: str | None
     audit: Audit
+    scraping: Scraping
 
 
 class TokenRequest(BaseModel):
@@ -199,4 +201,5 @@ ROUTES: list[BaseRoute] = [
     Route("/.well-known/jwks.json", public_keys),
     Route("/health", health),
     Route("/ready", ready),
+    Route("/metrics", show_metrics),
 ]

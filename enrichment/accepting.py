@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -14,8 +15,9 @@ from broker.edge.grants import BadGrant, Grant, is_grant
 from broker.edge.problems import NotAllowed, NotSignedIn
 from broker.edge.tracing import Tracing, current_traceparent, link_to, note
 from enrichment.grant_keys import Grants
-from enrichment.outbox.port import Accepted, ForeignSession, Outbox
+from enrichment.outbox.port import Accepted, Erased, ForeignSession, Outbox
 from enrichment.turns import Post, Rejection, Turn
+from enrichment.watch import Unwatched, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -101,11 +103,12 @@ class People:
 
 @dataclass(frozen=True, slots=True)
 class Accepting:
-    """Puts posts into the outbox and wakes the delivery."""
+    """Puts posts into the outbox and wakes the delivery. ``watch`` is told what became of the turns."""
 
     outbox: Outbox
     wake: Callable[[], None]
     tracing: Tracing = field(default_factory=Tracing)
+    watch: Watch = field(default_factory=Unwatched)
 
     async def accept(self, owner: Owner, post: Post) -> dict[str, Any]:
         """The body of the 202: every turn of the post is in exactly one of the three lists."""
@@ -117,6 +120,7 @@ class Accepting:
             self.wake()
         conflicts = [Rejection(turn_id, "conflict") for turn_id in accepted.conflicting]
         rejected = [asdict(rejection) for rejection in (*post.rejected, *conflicts)]
+        self._count(accepted, len(post.rejected))
         log.debug(
             "turns.accepted",
             session_id=owner.session_id,
@@ -135,10 +139,28 @@ class Accepting:
             return Accepted([], [], [])
         about = {"engram.session_id": owner.session_id}
         with self.tracing.span("turns.accept", about, links=link_to(post.traceparent)):
-            turns, granted_at = _traced(post.turns), owner.granted_at
-            accepted = await self.outbox.accept(owner.person, owner.session_id, turns, granted_at=granted_at)
+            accepted = await self._commit(owner, _traced(post.turns))
             note({"turns.accepted": len(accepted.accepted), "turns.duplicate": len(accepted.duplicate)})
         return accepted
+
+    async def _commit(self, owner: Owner, turns: Sequence[Turn]) -> Accepted:
+        began = time.monotonic()
+        try:
+            accepted = await self.outbox.accept(
+                owner.person, owner.session_id, turns, granted_at=owner.granted_at
+            )
+        except BaseException as exc:
+            is_refused = isinstance(exc, ForeignSession | Erased)
+            self.watch.posted("rejected" if is_refused else "failed", len(turns))
+            raise
+        self.watch.committed(time.monotonic() - began)
+        return accepted
+
+    def _count(self, stored: Accepted, rejected: int) -> None:
+        self.watch.posted("accepted", len(stored.accepted))
+        self.watch.posted("duplicate", len(stored.duplicate))
+        self.watch.posted("conflicting", len(stored.conflicting))
+        self.watch.posted("rejected", rejected)
 
 
 def _traced(turns: Sequence[Turn]) -> Sequence[Turn]:

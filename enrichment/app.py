@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import httpx
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 
 from broker.edge.audit.denials import with_denials_on_record
 from broker.edge.audit.port import UNRECORDED, AuditFailed
+from broker.edge.audit.recording import Audit
 from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
@@ -22,6 +24,7 @@ from broker.edge.entra import Entra
 from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
+from broker.edge.metrics import EdgeMetrics, Measured, Scraping
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
@@ -33,7 +36,8 @@ from enrichment.erasure import Erasure
 from enrichment.erasure_on_record import ErasureOnRecord
 from enrichment.grant_keys import Grants
 from enrichment.memory.port import Memory, Unreachable
-from enrichment.outbox.port import Erased, StorageFailed
+from enrichment.metrics import TurnMetrics, looked_up
+from enrichment.outbox.port import Erased, Outbox, StorageFailed
 from enrichment.quota import quota_of
 from enrichment.reading import Reading, UnknownEpisode
 from enrichment.routes import ROUTES, State
@@ -76,12 +80,13 @@ def create_app(
     this machine's clock counts, and for an outbox in PostgreSQL the database's. ``exporter``: where spans go,
     for tests, whatever the settings say.
     """
-    tracing = tracing_of(settings, "enrichment", exporter)
-    lifespan = _lifespan(settings, memory, now, tracing)
-    responders = with_denials_on_record(handlers(PROBLEMS))
+    tracing, metrics = tracing_of(settings, "enrichment", exporter), EdgeMetrics()
+    lifespan = _lifespan(settings, memory, now, tracing, metrics)
+    responders = metrics.with_refusals_counted(with_denials_on_record(handlers(PROBLEMS)))
     described = [] if settings.environment.holds_people_s_data else [api_route(api)]
-    app = Starlette(routes=[*ROUTES, *described], lifespan=lifespan, exception_handlers=responders)
-    return around(app, settings, ["GET", "POST", "DELETE"], tracing)
+    routes = [*ROUTES, *described]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders)
+    return Measured(around(app, settings, ["GET", "POST", "DELETE"], tracing), metrics, routes)
 
 
 def api() -> dict[str, Any]:
@@ -94,8 +99,11 @@ def _lifespan(
     memory: Callable[[Settings], Memory] | None,
     now: Callable[[], float] | None,
     tracing: Tracing,
+    metrics: EdgeMetrics,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
     clock = now or time.time
+    turns = TurnMetrics(metrics.registry)
+    asked = turns.asked_zep
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -103,15 +111,14 @@ def _lifespan(
             tracing.opened(),
             httpx.AsyncClient(follow_redirects=False, trust_env=False) as http,
             outbox_of(settings, now) as outbox,
-            _closing(memory(settings)) if memory else memory_of(settings, now=clock) as kept,
+            _closing(memory(settings)) if memory else memory_of(settings, now=clock, asked=asked) as kept,
             audit_of(settings, "enrichment", on_record(settings), now=clock, tracing=tracing) as audit,
             shared_limits_of(settings) as shared,
         ):
             entra = entra_of(settings, http, clock)
-            grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
-            delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing)
+            delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             async with (
@@ -121,9 +128,9 @@ def _lifespan(
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": People(grants, _callers(settings, entra)),
+                    "people": _people(settings, http, entra, clock),
                     "quota": quota_of(settings, shared, clock),
-                    "accepting": Accepting(outbox, delivery.wake, tracing),
+                    "accepting": Accepting(outbox, delivery.wake, tracing, turns),
                     "reading": reading,
                     "outbox": outbox,
                     "memory": kept,
@@ -132,10 +139,16 @@ def _lifespan(
                     "beside": (sweeping, hearing),
                     "erasure": ErasureOnRecord(erasure, audit),
                     "audit": audit,
+                    "scraping": _scraping(settings, metrics, outbox, audit),
                     "now": clock,
                 }
 
     return lifespan
+
+
+def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
+    is_open = not settings.environment.holds_people_s_data
+    return Scraping(metrics.registry, partial(looked_up, outbox, audit), settings.metrics_token, is_open)
 
 
 Closed = TypeVar("Closed", bound=Closing)
@@ -164,6 +177,13 @@ async def supervised(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterato
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
+
+
+def _people(
+    settings: Settings, http: httpx.AsyncClient, entra: Entra | None, now: Callable[[], float]
+) -> People:
+    grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+    return People(grants, _callers(settings, entra))
 
 
 def _callers(settings: Settings, entra: Entra | None) -> Callers:

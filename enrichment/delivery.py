@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ from broker.edge.tracing import CONSUMER, Tracing, failed, link_to, note
 from enrichment.breaker import Breaker
 from enrichment.memory.port import ForgottenLater, Memory, Rejected, Unreachable
 from enrichment.outbox.port import Claim, Outbox, StorageFailed
+from enrichment.watch import Unwatched, Watch
 
 SIDE_BY_SIDE = 8
 IDLE_S = 5.0  # how long to sleep at most when nothing is known to be due: leases of the dead run out unseen
@@ -32,7 +34,7 @@ log = structlog.get_logger(__name__)
 class Delivery:
     """Delivers what is due until cancelled. ``last_error`` names the class of the last failure.
 
-    ``changed`` is told whose memory is not what it was, or may not be.
+    ``changed`` is told whose memory is not what it was, or may not be; ``watch`` how long turns took.
     """
 
     def __init__(
@@ -42,15 +44,16 @@ class Delivery:
         *,
         changed: Callable[[str], None] = lambda _person: None,
         jitter: Callable[[float, float], float] = random.uniform,
-        breaker: Breaker | None = None,
         tracing: Tracing | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._outbox = outbox
         self._memory = memory
         self._changed = changed
         self._jitter = jitter
         self._tracing = tracing or Tracing()
-        self.breaker = breaker or Breaker()
+        self.breaker = Breaker()
+        self._watch = watch or Unwatched()
         self._news = asyncio.Event()
         self.last_error: str | None = None
 
@@ -101,6 +104,7 @@ class Delivery:
         return True
 
     async def _deliver(self, claim: Claim) -> None:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(REMEMBER_S):
                 await self._memory.remember(claim.person, claim.session_id, claim.turns)
@@ -120,6 +124,7 @@ class Delivery:
             await self._postpone(claim, exc, type(exc).__name__, self._backoff_s(claim, LONGEST_BACKOFF_S))
         else:
             self.breaker.reached()
+            self._watch.delivered(claim.oldest_s + time.monotonic() - began)
             await self._settle(claim)
             note({"delivery.outcome": "delivered"})
         finally:

@@ -11,7 +11,7 @@ from broker.edge.bodies import JSON_OR_BEACON
 from broker.edge.ids import SessionId
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TooMany
-from broker.edge.openapi import OPENAPI, Health, Operation, Parameter, Said
+from broker.edge.openapi import METRICS, OPENAPI, Health, Operation, Parameter, Said
 from broker.edge.problems import Invalid
 from enrichment.memory.port import Unreachable
 from enrichment.outbox.port import Erased, StorageFailed
@@ -208,6 +208,7 @@ DESCRIBED: dict[str, Operation] = {
         raises=ERASING,
     ),
     "status": Operation("How much waits", {200: Status}, raises=(StorageFailed,)),
+    "show_metrics": METRICS,
     "health": Operation("Whether it lives", {200: Health}),
     "ready": Operation("Whether turns are stored and delivered", {200: Health, 503: Health}),
     OPENAPI: Operation("This document", {200: dict[str, Any]}),

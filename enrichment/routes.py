@@ -19,6 +19,7 @@ from broker.edge.audit.entries import who_asks
 from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SESSION_ID, SessionId
+from broker.edge.metrics import Scraping, show_metrics
 from broker.edge.problems import Invalid, NotAllowed
 from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
@@ -52,6 +53,7 @@ class State(TypedDict):
     beside: tuple[asyncio.Task[None], ...]
     erasure: ErasureOnRecord
     audit: Audit
+    scraping: Scraping
     now: Callable[[], float]
 
 
@@ -245,4 +247,5 @@ ROUTES: list[BaseRoute] = [
     Route("/status", status),
     Route("/health", health),
     Route("/ready", ready),
+    Route("/metrics", show_metrics),
 ]

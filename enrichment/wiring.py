@@ -18,12 +18,16 @@ from enrichment.memory.embedded import EmbeddedMemory
 from enrichment.memory.port import Memory
 from enrichment.memory.zep import ZepMemory
 from enrichment.memory.zep_wire import ANSWER_S, refuse
+from enrichment.metrics import CountedTransport
 from enrichment.outbox.port import Outbox
 from enrichment.outbox.sqlite import SqliteOutbox
 from enrichment.settings import Settings
 
 CONNECTIONS = 20  # to a Zep that may be small; who waits for one waits no longer than for an answer
 CONNECT_S = 3.0
+
+
+Asked = Callable[[str], None]
 
 
 class Opening(Protocol):
@@ -93,26 +97,28 @@ async def listening(
 
 
 @asynccontextmanager
-async def memory_of(settings: Settings, *, now: Callable[[], float] = time.time) -> AsyncIterator[Memory]:
-    """The memory that is chosen, open until leaving. ``now`` gives Unix seconds."""
-    memory = await _open_memory(settings, now)
+async def memory_of(
+    settings: Settings, *, now: Callable[[], float] = time.time, asked: Asked | None = None
+) -> AsyncIterator[Memory]:
+    """The memory that is chosen, open until leaving. ``now``: Unix seconds; ``asked``: see `zep_http`."""
+    memory = await _open_memory(settings, now, asked)
     try:
         yield memory
     finally:
         await memory.close()
 
 
-async def _open_memory(settings: Settings, now: Callable[[], float]) -> Memory:
+async def _open_memory(settings: Settings, now: Callable[[], float], asked: Asked | None) -> Memory:
     """It closes whatever was opened for it."""
     url, key = settings.zep_api_url, settings.zep_api_key
     if settings.memory_backend == "zep" and url and key:
-        return ZepMemory(zep_http(), url, key.get_secret_value(), now=now)
+        return ZepMemory(zep_http(asked), url, key.get_secret_value(), now=now)
     if settings.memory_backend == "zep-cloud" and key:
         # The SDK is an extra: it may not be there.
         from enrichment.memory.zep_cloud import URL, ZepCloudMemory  # noqa: PLC0415
 
         addresses = await _open_addresses(settings, now)
-        return ZepCloudMemory(zep_http(), key.get_secret_value(), addresses, url=url or URL, now=now)
+        return ZepCloudMemory(zep_http(asked), key.get_secret_value(), addresses, url=url or URL, now=now)
     return EmbeddedMemory(settings.memory_path, now=now)
 
 
@@ -142,12 +148,14 @@ def on_record(settings: Settings) -> dict[str, Any]:
     }
 
 
-def zep_http() -> httpx.AsyncClient:
+def zep_http(asked: Asked | None = None) -> httpx.AsyncClient:
     """What a Zep is asked with: explicit timeouts, no redirects, no proxy of this machine, and nothing but
-    success gets through it."""
+    success gets through it. ``asked`` is told how each request ended."""
+    limits = httpx.Limits(max_connections=CONNECTIONS)
+    transport = httpx.AsyncHTTPTransport(limits=limits, trust_env=False)
     return httpx.AsyncClient(
+        transport=CountedTransport(transport, asked) if asked else transport,
         timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
-        limits=httpx.Limits(max_connections=CONNECTIONS),
         follow_redirects=False,
         trust_env=False,
         event_hooks={"response": [refuse]},

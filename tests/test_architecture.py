@@ -99,7 +99,7 @@ def test_only_the_memories_in_zep_know_its_sdks(path):
 # What may be called when a module is imported: it makes values that nobody can change, names, or types.
 MAKES_NO_STATE = re.compile(
     r"frozenset|tuple|MappingProxyType|re\.compile|TypeAdapter(\[.+\])?|TypeVar|Route|Mount|structlog\.get_logger"
-    r"|AsyncRetrying|uuid\.UUID|Path(\(.*\)\.parent.*)?|Meaning|AgentSpec|NO_BLOCK|Block|Pace|ProblemType|Bar|bytes"
+    r"|AsyncRetrying|uuid\.UUID|Path(\(.*\)\.parent.*)?|Meaning|AgentSpec|NO_BLOCK|Block|Pace|ProblemType|Bar|bytes|Operation"
 )
 
 

@@ -128,6 +128,9 @@ async def test_where_people_s_data_is_there_is_no_such_path(tmp_path):
     shared = {
         "database_url": "postgresql://nobody@localhost/none",
         "grant_jwks_url": "https://broker.test/jwks",
+        "memory_backend": "zep",
+        "zep_api_url": "https://zep.test",
+        "zep_api_key": "k",
     }
     app = enrichment.app.create_app(of_enrichment.settings(tmp_path, **strict, **shared))
     asked = httpx.ASGITransport(app)  # which does not start it: there is no such database

@@ -23,7 +23,8 @@ class Behind:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope = {**scope, **self._seen_by_the_first(Headers(scope=scope))}
+            # In place: who stands around this one learns from the scope which route answered.
+            scope.update(self._seen_by_the_first(Headers(scope=scope)))
         await self._app(scope, receive, send)
 
     def _seen_by_the_first(self, headers: Headers) -> dict[str, Any]:

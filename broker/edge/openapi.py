@@ -61,6 +61,7 @@ PROOFS: dict[str, dict[str, str]] = {
         "bearerFormat": "JWT",
         "description": "the grant that came with a token; turns may carry it in their body instead",
     },
+    "scraper": {"type": "http", "scheme": "bearer", "description": "METRICS_TOKEN, where it is set"},
 }
 
 
@@ -129,6 +130,9 @@ class Operation:
         of_the_body = OF_A_BODY if self.body is not None else ()
         of_who_asks = OF_WHO_ASKS if self.proofs else ()
         return (*ALWAYS, *page_may_be_foreign, *of_the_body, *of_who_asks, *self.raises)
+
+
+METRICS = Operation("What is counted, for Prometheus", {200: "text/plain"}, proofs=("", "scraper"))
 
 
 Described = Mapping[str, Operation]

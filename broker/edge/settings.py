@@ -114,6 +114,12 @@ def insights_resource(connection: SecretStr) -> SecretStr:
     return connection
 
 
+def scraper_s_token(token: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[\x21-\x7e]{16,200}", token.get_secret_value()):
+        raise ValueError("must be 16 to 200 printable characters without spaces, as a header can carry them")
+    return token
+
+
 PageOrigin = Annotated[str, AfterValidator(page_origin)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 Tenant = Annotated[str, AfterValidator(tenant)]
@@ -178,6 +184,7 @@ class SharedSettings(BaseSettings):
     trusted_proxies: int = Field(0, ge=0, le=5)
     container_app_name: str | None = None
     drain_s: float | None = Field(None, ge=0, le=60)
+    metrics_token: Annotated[SecretStr, AfterValidator(scraper_s_token)] | None = None
 
     @field_validator("auth_required")
     @classmethod

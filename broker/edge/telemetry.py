@@ -14,6 +14,8 @@ import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from broker.edge.scrubbing import scrubbed
+
 # W3C Trace Context, version 00: https://www.w3.org/TR/trace-context/ (checked 2026-11-20)
 TRACEPARENT = re.compile(r"00-(?!0{32})(?P<trace_id>[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -55,6 +57,7 @@ def _rendering() -> list[structlog.typing.Processor]:
         frames_without_values,
         only(FIELDS),
         structlog.processors.JSONRenderer(),
+        scrubbed,
     ]
 
 

@@ -20,6 +20,7 @@ from broker.minting.no_token import Misconfigured, NoToken, OutOfTime, Throttled
 from broker.minting.outcomes import MISCONFIGURED, EphemeralToken, MintFailed, Part, Verdict
 from broker.minting.race import Race
 from broker.minting.strategies import Row
+from broker.minting.watch import CANCELLED, MINTED, Unwatched, Watch, outcome_of
 from broker.session import SessionSpec
 
 DEADLINE_S = 8.0
@@ -30,7 +31,7 @@ SOONEST_RETRY_S = 1.0
 
 
 class MintChain:
-    """The rows and what is known of them. ``now`` is monotonic seconds."""
+    """The rows and what is known of them. ``now`` is monotonic seconds; ``watch`` is told what happens."""
 
     def __init__(
         self,
@@ -38,28 +39,38 @@ class MintChain:
         ask: Ask,
         *,
         now: Callable[[], float] = time.monotonic,
-        deadline_s: float = DEADLINE_S,
         attempt_s: float = ATTEMPT_S,
         tracing: Tracing | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.health = health
         self.hedging = Hedging()
         self._ask = ask
         self.now = now
-        self._deadline_s = deadline_s
         self._attempt_s = attempt_s
+        self._watch = watch or Unwatched()
         self._panicking = 0
         self._tracing = tracing or Tracing()
 
     async def mint(self, spec: SessionSpec) -> EphemeralToken:
         """Raises a `NoToken` when no row could, or when the deadline passed."""
         with self._tracing.span("mint"):
-            return await self._mint(spec)
+            return await self._watched(spec)
+
+    async def _watched(self, spec: SessionSpec) -> EphemeralToken:
+        began = self.now()
+        try:
+            token = await self._mint(spec)
+        except BaseException as exc:
+            self._watch.ended(outcome_of(exc), self.now() - began)
+            raise
+        self._watch.ended(MINTED, self.now() - began)
+        return token
 
     async def _mint(self, spec: SessionSpec) -> EphemeralToken:
         race = self._race(spec)
         try:
-            async with asyncio.timeout(self._deadline_s) as deadline:
+            async with asyncio.timeout(DEADLINE_S) as deadline:
                 return await self._run(race)
         except TimeoutError as exc:
             if not deadline.expired():
@@ -74,7 +85,7 @@ class MintChain:
         async def attempt(row: Row, limit_s: float | None) -> EphemeralToken:
             return await self.attempt(row, spec, limit_s)
 
-        return Race(attempt, self.health, self.hedging, self.now)
+        return Race(attempt, self.health, self.hedging, self.now, self._watch)
 
     async def _run(self, race: Race) -> EphemeralToken:
         """One round; and another when it ended early and something may be asked again by now."""
@@ -100,7 +111,7 @@ class MintChain:
     async def _wait_out_throttling(self) -> None:
         """A short wait for a domain whose quota comes back is better than an error."""
         wait_s = self.health.throttled_for_s()
-        if wait_s is not None and wait_s <= min(WORTH_WAITING_S, self._deadline_s - 0.5):
+        if wait_s is not None and wait_s <= WORTH_WAITING_S:
             await asyncio.sleep(wait_s)
 
     async def _panic(self, race: Race) -> EphemeralToken:
@@ -145,11 +156,16 @@ class MintChain:
         except MintFailed as exc:
             note({"mint.outcome": exc.verdict.value})
             self.health.failed(row, exc)
+            self._watch.attempted(row, exc.verdict.value)
             if exc.verdict is Verdict.WRONG_AUDIENCE:
                 row.credential.audience_refused()
             raise
+        except asyncio.CancelledError:
+            self._watch.attempted(row, CANCELLED)
+            raise
         note({"mint.outcome": "minted"})
         self.health.succeeded(row)
+        self._watch.attempted(row, MINTED)
         self.hedging.minted(self.now() - began)
         return token
 

@@ -13,6 +13,7 @@ from broker.minting.health import Health, Standing
 from broker.minting.no_token import Attempt, no_token
 from broker.minting.outcomes import MEANINGS, EphemeralToken, MintFailed, Scope, Verdict
 from broker.minting.strategies import Row
+from broker.minting.watch import Unwatched, Watch
 
 PANIC_ATTEMPT_S = 1.0
 # Not counting a row or credential that was told that it cannot work: it is held from then on, so there are
@@ -35,12 +36,14 @@ class Race:
     health: Health
     hedging: Hedging
     now: Callable[[], float]
+    watch: Watch = field(default_factory=Unwatched)
     attempts: list[Attempt] = field(default_factory=list)
     tried: list[Row] = field(default_factory=list)
     asked: int = 0
     running: dict[asyncio.Task[EphemeralToken], tuple[Row, float]] = field(default_factory=dict)
     failures: list[tuple[Row, MintFailed]] = field(default_factory=list)
     is_hedged: bool = False
+    hedges: set[asyncio.Task[EphemeralToken]] = field(default_factory=set)
 
     async def run(self) -> EphemeralToken:
         """Asks row after row until one mints. Raises a `NoToken`."""
@@ -74,16 +77,19 @@ class Race:
         """Cancel who still runs; their tokens are never read. One that was slow counts as failed."""
         for task, (row, began) in self.running.items():
             task.cancel()
+            if task in self.hedges:
+                self.watch.hedged("lost")
             if self.now() - began >= SLOW_LOSER_S:
                 self.health.too_slow(row)
         self.running.clear()
 
-    def _start(self, row: Row, limit_s: float | None = None) -> None:
+    def _start(self, row: Row, limit_s: float | None = None) -> asyncio.Task[EphemeralToken]:
         task = asyncio.create_task(self.attempt(row, limit_s), name=f"mint by {row.name}")
         self.running[task] = (row, self.now())
         self.asked += 1
         if row not in self.tried or not self.is_hedged:
             self.tried.append(row)
+        return task
 
     async def _start_next(self) -> bool:
         """Start the best row that is left, or repeat one after a pause; False when there is none."""
@@ -129,8 +135,12 @@ class Race:
         (slow, _), *_ = self.running.values()
         ready = self.health.in_order(Standing.READY)
         row = min(ready, key=lambda row: self._nearness(row, slow), default=None)
-        if row is not None and self.asked < MOST_ATTEMPTS and self.hedging.take(slow.domain.name, self.now()):
-            self._start(row)
+        if row is None or self.asked >= MOST_ATTEMPTS:
+            return
+        if self.hedging.take(slow.domain.name, self.now()):
+            self.hedges.add(self._start(row))
+        else:
+            self.watch.hedged("denied")
 
     def _nearness(self, row: Row, slow: Row) -> tuple[bool, bool, bool]:
         return row.domain.name == slow.domain.name, row in self.tried, row is slow
@@ -143,12 +153,16 @@ class Race:
             token = task.result()
         except MintFailed as exc:
             self.failures.append((row, exc))
+            if task in self.hedges:
+                self.watch.hedged("failed")
             if MEANINGS[exc.verdict].scope in (Scope.ROW, Scope.CREDENTIAL):
                 self.asked -= 1
             self.attempts.append(Attempt(row.name, exc.verdict, exc.status, exc.request_id, ms))
             return None
         self.attempts.append(Attempt(row.name, None, 200, None, ms))
         self.health.won(row)
+        if task in self.hedges:
+            self.watch.hedged("won")
         for slower, _ in self.running.values():
             if slower.domain.name != row.domain.name:
                 self.hedging.won_over(slower.domain.name, self.now())

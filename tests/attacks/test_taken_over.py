@@ -22,7 +22,15 @@ from tests.running import running
 
 # 40: the enrichment service is somebody else's
 
-MAY_HOLD = {"database_url", "zep_api_key", "limits_url", "audit_key", "audit_url"}
+MAY_HOLD = {
+    "database_url",
+    "zep_api_key",
+    "limits_url",
+    "audit_key",
+    "audit_url",
+    "metrics_token",  # reads numbers
+    "applicationinsights_connection_string",  # sends spans
+}
 BROKER_S = ("AZURE_", "MINT_", "GRANT_SIGNING")
 
 

@@ -66,6 +66,12 @@ class Audit:
         self._tracing = tracing or Tracing()
         self._write_s = write_s
         self._denials = Allowance(monotonic)
+        self._late = 0
+
+    @property
+    def failures(self) -> int:
+        """How often something was not put on record, or not in time."""
+        return self._late + (self._writer.failures if self._writer else 0)
 
     def begin(self, fields: Fields) -> Begun:
         """Start writing an intent, beside what else must be done before: `recorded` waits for it."""
@@ -107,7 +113,7 @@ class Audit:
         return self._writer.submit(entries)
 
     async def _kept(self, answer: asyncio.Future[int | AuditFailed]) -> int:
-        deadline = asyncio.get_running_loop().call_later(self._write_s, _too_late, answer)
+        deadline = asyncio.get_running_loop().call_later(self._write_s, self._too_late, answer)
         try:
             with self._tracing.span("audit.write"):
                 outcome = await answer
@@ -117,10 +123,10 @@ class Audit:
             raise outcome
         return outcome
 
-
-def _too_late(answer: asyncio.Future[int | AuditFailed]) -> None:
-    if not answer.done():
-        answer.set_result(AuditFailed("the audit takes too long"))
+    def _too_late(self, answer: asyncio.Future[int | AuditFailed]) -> None:
+        if not answer.done():
+            self._late += 1
+            answer.set_result(AuditFailed("the audit takes too long"))
 
 
 class Allowance:

@@ -57,6 +57,8 @@ class Writer:
         self._seal = seal
         self._first = first
         self._is_unsure = False
+        self._refused = 0  # counted by the loop, the next by the thread: neither waits for the other
+        self._lost = 0
         self._busy_since: float | None = None
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
@@ -67,11 +69,17 @@ class Writer:
         """Resolves to the number of the first of them when all are durable, or to why they are not."""
         piece = Piece(entries, self._loop.create_future())
         if reason := self._why_not():
+            self._refused += 1
             piece.outcome = AuditFailed(reason)
             piece.settle()
         else:
             self._queue.put(piece)
         return piece.answer
+
+    @property
+    def failures(self) -> int:
+        """How many pieces were refused, or could not be stored."""
+        return self._refused + self._lost
 
     async def close(self) -> None:
         """Ends after all queued work; a thread that hangs is left behind."""
@@ -149,6 +157,7 @@ class Writer:
 
     def _failed(self, group: Sequence[Piece], reason: str) -> None:
         self._is_unsure = True
+        self._lost += len(group)
         log.error("audit.failed", reason=reason)
         for piece in group:
             piece.outcome = AuditFailed(reason)
