@@ -79,6 +79,9 @@ class Allowance:
     def rest_ms(self, now_ms: int) -> int:
         return (self._stretch(now_ms) + 1) * self.per_s * 1000 - now_ms
 
+    def is_of_now(self, then_ms: int, now_ms: int) -> bool:
+        return self._stretch(then_ms) == self._stretch(now_ms)
+
     def _stretch(self, now_ms: int) -> int:
         return now_ms // (self.per_s * 1000)
 
@@ -106,7 +109,7 @@ class CallTime:
 
     def wait_ms(self, state: State, wish: Wish, now_ms: int) -> int:
         left = self.a_day.left(state, now_ms) + sum(
-            _unneeded_s(call, now_ms) for call in self._of(state, wish)
+            self._returned_s(call, now_ms) for call in self._of(state, wish)
         )
         spent = left < min(SHORTEST_CALL_S, wish.amount)
         return max(self.a_day.rest_ms(now_ms) if spent else 0, self._place_in_ms(state, wish, now_ms))
@@ -114,7 +117,7 @@ class CallTime:
     def take(self, state: State, wish: Wish, now_ms: int) -> int:
         for call in self._of(state, wish):
             unneeded_s = _unneeded_s(call, now_ms)
-            self.a_day.undo(state, wish, unneeded_s, now_ms)
+            self.a_day.undo(state, wish, self._returned_s(call, now_ms), now_ms)
             call[:] = [call[0] - unneeded_s * 1000, call[1] - unneeded_s]
         seconds = min(wish.amount, self.a_day.left(state, now_ms))
         self.a_day.take(state, Wish(wish.subject, self.a_day, seconds), now_ms)
@@ -132,6 +135,11 @@ class CallTime:
                 break
         if not calls.get(wish.of, True):
             del calls[wish.of]
+
+    def _returned_s(self, call: list[int], now_ms: int) -> int:
+        """What a call that gives way leaves of the day; one of yesterday leaves nothing of today."""
+        began_ms = call[0] - call[1] * 1000
+        return _unneeded_s(call, now_ms) if self.a_day.is_of_now(began_ms, now_ms) else 0
 
     def _of(self, state: State, wish: Wish) -> list[list[int]]:
         calls: list[list[int]] = state.get(self.name, {}).get(wish.of, [])

@@ -87,7 +87,7 @@ def test_no_interleaving_lets_more_through_than_is_allowed_in_an_hour(arrivals):
 def test_no_interleaving_makes_more_sessions_live_or_more_minutes_of_a_day(calls):
     clock = Clock()
     subject = limits(clock)
-    live, spent = {}, {}
+    live, granted_calls = {}, []
     for after_s, session, seconds, fails in calls:
         clock.pass_s(after_s)
         wish = Wish("a", CALLS, seconds, session)
@@ -96,15 +96,38 @@ def test_no_interleaving_makes_more_sessions_live_or_more_minutes_of_a_day(calls
         except TooMany:
             continue
         live[session] = min(live.get(session, 0), clock() + GIVING_WAY_S)  # the call before this one
+        give_way(granted_calls, session, clock())
         if fails:
             asyncio.run(subject.give_back([wish], [ends_ms]))
             continue
         live[session] = max(ends_ms / 1000, live[session])
-        day = stretch(clock(), DAY_S)
-        spent[day] = spent.get(day, 0) + ends_ms / 1000 - clock()
+        granted_calls.append([session, clock(), ends_ms / 1000])
         assert sum(end > clock() for end in live.values()) <= 2
         assert ends_ms / 1000 <= clock() + seconds
-    assert all(seconds <= 200 * 60 for seconds in spent.values())
+        today = [call for call in granted_calls if stretch(call[1], DAY_S) == stretch(clock(), DAY_S)]
+        assert sum(end - began for _, began, end in today) <= 200 * 60
+
+
+def give_way(calls, session, at):
+    """Those of the session end a minute from now, if not before, in whole seconds."""
+    for call in calls:
+        if call[0] == session:
+            call[2] -= max(0, min(int(call[2] - call[1]), int(call[2] - at) - GIVING_WAY_S))
+
+
+def test_a_call_of_yesterday_that_gives_way_leaves_nothing_of_today():
+    clock = Clock(DAY_S * 20_000 - 60)
+    subject = limits(clock)
+    subject.take_here(Wish("a", CALLS, 1800, "evening"))
+    clock.pass_s(120)
+    subject.take_here(Wish("a", CALLS, 1800, "other"))
+    subject.take_here(Wish("a", CALLS, 60, "evening"))
+    clock.pass_s(1800)
+    for number in range(5):
+        subject.take_here(Wish("a", CALLS, 1800, f"s{number}"))
+        clock.pass_s(1800)
+    (ends_ms,) = subject.take_here(Wish("a", CALLS, 1800, "last"))
+    assert ends_ms / 1000 - clock() == 200 * 60 - 6 * 1800 - 60
 
 
 @pytest.mark.parametrize(
