@@ -49,6 +49,7 @@ MODELS = {
 }
 
 # What Azure adds to a resource, in a shape that could be real: for working a file out without Azure.
+# {twelve} are signs that are another resource's own.
 SAID_BY_AZURE = {
     "Microsoft.App/managedEnvironments": {"defaultDomain": "calm-1a2b3c4d.eastus2.azurecontainerapps.io"},
     "Microsoft.ContainerRegistry/registries": {"loginServer": "registry.azurecr.io"},
@@ -57,8 +58,8 @@ SAID_BY_AZURE = {
     },
     "Microsoft.KeyVault/vaults": {"vaultUri": "https://vault.vault.azure.net/"},
     "Microsoft.ManagedIdentity/userAssignedIdentities": {
-        "clientId": "11111111-2222-3333-4444-555555555555",
-        "principalId": "66666666-7777-8888-9999-000000000000",
+        "clientId": "11111111-2222-3333-4444-{twelve}",
+        "principalId": "66666666-7777-8888-9999-{twelve}",
     },
     "Microsoft.OperationalInsights/workspaces": {"customerId": "22222222-3333-4444-5555-666666666666"},
     "Microsoft.Web/staticSites": {"defaultHostname": "calm-sea-0a1b2c3d4.5.azurestaticapps.net"},

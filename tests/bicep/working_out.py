@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -198,7 +199,9 @@ class Deployment:
         parent = made.get("parent")
         names = [*(parent.id.split("/")[8::2] if parent else []), made["name"]]
         resource.id = resource_id(type_, *names)
-        resource.said = SAID_BY_AZURE.get(type_, {})
+        twelve = hashlib.sha256(resource.id.encode()).hexdigest()[:12]
+        said = SAID_BY_AZURE.get(type_, {})
+        resource.said = {name: value.format(twelve=twelve) for name, value in said.items()}
         self.outcome.resources.append(resource)
         return resource
 
