@@ -33,7 +33,7 @@ param logRetentionDays = 30
 param logLevel = 'INFO'
 
 param databaseTier = 'Burstable'
-param databaseSku = 'Standard_B1ms'
+param databaseSku = 'Standard_B2s'
 param databaseGeoBackup = false
 param vaultSku = 'standard'
 param pageSku = 'Free'

@@ -48,6 +48,10 @@ MODELS = {
     ("gpt-4o-mini-transcribe", "2025-12-15"): {"eastus2", "swedencentral"},
 }
 
+# Size of a PostgreSQL -> connections that it lets others have.
+# https://learn.microsoft.com/azure/postgresql/configure-maintain/concepts-limits (checked 2026-11-20)
+CONNECTIONS = {"Standard_B2s": 414, "Standard_D2ds_v5": 844}
+
 # What Azure adds to a resource, in a shape that could be real: for working a file out without Azure.
 # {twelve} are signs that are another resource's own.
 SAID_BY_AZURE = {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bicep.azure import CONTAINER_APP, MODELS
+from enrichment.outbox.postgres_connections import MOST_CONNECTIONS
+from tests.bicep.azure import CONNECTIONS, CONTAINER_APP, MODELS
 from tests.bicep.project import ENVIRONMENTS, sources
 from tests.bicep.settings import app_of, container_of, deployed, variables_of
 
@@ -73,6 +74,16 @@ def test_every_domain_has_a_realtime_and_a_transcription_model_that_its_region_o
     ]
     assert len(found) == 2 * len(regions)
     assert all(region in MODELS[name, version] for name, version, region in found)
+
+
+@EACH
+def test_the_database_has_a_connection_for_every_replica_that_there_may_be(environment):
+    (server,) = deployed(environment).of("Microsoft.DBforPostgreSQL/flexibleServers")
+    limits, audit, news, at_deployment = 4, 2, 1, 2  # replicas of two revisions, for a while
+    a_broker = limits + audit
+    an_enrichment = MOST_CONNECTIONS + news + limits + audit
+    needed = SIZES[environment][3] * at_deployment * (a_broker + an_enrichment)
+    assert needed <= CONNECTIONS[server.body["sku"]["name"]]
 
 
 @EACH
