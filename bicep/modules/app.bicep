@@ -38,6 +38,7 @@ var byRequests = [
   }
 ]
 // Delivery works on sessions, one at a time each; as long as one is due, a replica is kept to deliver it.
+// https://github.com/kedacore/keda/blob/main/pkg/scalers/postgresql_scaler.go (checked 2026-11-20)
 var byDepth = [
   {
     name: 'outbox'

@@ -68,27 +68,3 @@ SAID_BY_AZURE = {
     "Microsoft.OperationalInsights/workspaces": {"customerId": "22222222-3333-4444-5555-666666666666"},
     "Microsoft.Web/staticSites": {"defaultHostname": "calm-sea-0a1b2c3d4.5.azurestaticapps.net"},
 }
-
-# Of Microsoft.App/containerApps@2024-03-01, as its types.md lists them: what may stand in which part.
-CONTAINER_APP = {
-    "properties": "configuration environmentId template workloadProfileName",
-    "configuration": "activeRevisionsMode dapr ingress maxInactiveRevisions registries secrets service",
-    "ingress": """additionalPortMappings allowInsecure clientCertificateMode corsPolicy customDomains
-        exposedPort external ipSecurityRestrictions stickySessions targetPort traffic transport""",
-    "corsPolicy": "allowCredentials allowedHeaders allowedMethods allowedOrigins exposeHeaders maxAge",
-    "registries": "identity passwordSecretRef server username",
-    "secrets": "identity keyVaultUrl name value",
-    "template": """containers initContainers revisionSuffix scale serviceBinds terminationGracePeriodSeconds
-        volumes""",
-    "containers": "args command env image name probes resources volumeMounts",
-    "env": "name value secretRef",
-    "resources": "cpu memory",
-    "probes": """failureThreshold httpGet initialDelaySeconds periodSeconds successThreshold tcpSocket
-        terminationGracePeriodSeconds timeoutSeconds type""",
-    "httpGet": "host httpHeaders path port scheme",
-    "scale": "maxReplicas minReplicas rules",
-    "rules": "azureQueue custom http name tcp",
-    "custom": "auth metadata type",
-    "http": "auth metadata",
-    "auth": "secretRef triggerParameter",
-}

@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from enrichment.outbox.postgres_connections import MOST_CONNECTIONS
-from tests.bicep.azure import CONNECTIONS, CONTAINER_APP, MODELS
-from tests.bicep.project import ENVIRONMENTS, sources
+from tests.bicep.azure import CONNECTIONS, MODELS
+from tests.bicep.project import ENVIRONMENTS, changed, sources
 from tests.bicep.settings import app_of, container_of, deployed, variables_of
+from tests.bicep.shapes import SHAPES, WITHOUT_PROPERTIES, unknown
+from tests.bicep.shells import shell
+from tests.bicep.working_out import worked_out
 
 ROOT = Path(__file__).parent.parent.parent
 EACH = pytest.mark.parametrize("environment", ENVIRONMENTS)
@@ -98,25 +101,35 @@ def test_names_are_as_long_and_as_plain_as_azure_takes_them(environment):
 
 
 @EACH
-def test_a_container_app_has_only_parts_that_its_type_knows(environment):
-    for package in APPS:
-        body = app_of(deployed(environment), package).body
-        assert list(unknown("properties", body["properties"])) == []
+def test_a_resource_has_only_parts_that_its_type_knows(environment):
+    for each in deployed(environment).resources:
+        properties = each.body.get("properties", {})
+        if each.type in WITHOUT_PROPERTIES or each.is_existing:
+            assert properties == {}
+        else:
+            assert (each.type, list(unknown(each.type, "properties", properties))) == (each.type, [])
 
 
-def test_a_part_that_no_type_knows_is_noticed():
-    assert list(unknown("template", {"scale": {"minReplica": 1}})) == ["scale.minReplica"]
-
-
-def unknown(part, body):
-    """Names that `CONTAINER_APP` does not have in their part."""
-    known = CONTAINER_APP[part].split()
-    for name, value in body.items():
-        if name not in known:
-            yield f"{part}.{name}"
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, dict) and name in CONTAINER_APP:
-                yield from unknown(name, each)
+@pytest.mark.parametrize(
+    ("path", "old", "new", "complaint"),
+    [
+        ("modules/app.bicep", "minReplicas:", "minReplica:", "scale.minReplica"),
+        ("modules/app.bicep", "allowedOrigins:", "origins:", "corsPolicy.origins"),
+        ("modules/database.bicep", "autoGrow:", "autogrow:", "storage.autogrow"),
+        ("modules/endpoint.bicep", "groupIds:", "groups:", "properties.groups"),
+        ("modules/network.bicep", "serviceName:", "service:", "properties.service"),
+        ("modules/voice.bicep", "disableLocalAuth:", "disableKeys:", "properties.disableKeys"),
+    ],
+)
+def test_a_part_that_no_type_knows_is_noticed(path, old, new, complaint):
+    outcome = worked_out(changed(path, old, new), "production", shell())
+    found = [
+        name
+        for each in outcome.resources
+        if each.type in SHAPES
+        for name in unknown(each.type, "properties", each.body.get("properties", {}))
+    ]
+    assert complaint in found
 
 
 @EACH

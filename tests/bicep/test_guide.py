@@ -19,7 +19,7 @@ def asked_by(environment):
 
 
 def test_every_variable_that_a_shell_needs_is_listed_where_it_is_needed():
-    listed = {environment: set() for environment in ENVIRONMENTS}
+    listed: dict[str, set[str]] = {environment: set() for environment in ENVIRONMENTS}
     for names, where in re.findall(r"^\| (`[A-Z_`, ]+`) \|.*\| ([a-z, ]+) \|$", GUIDE, re.MULTILINE):
         for environment in ENVIRONMENTS if where == "all" else where.split(", "):
             listed[environment] |= set(re.findall(r"[A-Z_]+", names))
