@@ -18,6 +18,8 @@ SECRET = re.compile(
     r"|\b[0-9a-fA-F]{32,}\b|[A-Za-z0-9+/]{40,}={0,2}$"
 )
 
+CALLED_SECRET = re.compile(r"(?i)(password|key|secrets|token|pagerDutyUrl|slackUrl)$")
+
 
 def properties(declaration: Declaration) -> Pairs:
     """The object that is deployed, of a loop the one of each round."""
@@ -145,6 +147,14 @@ def no_secret_is_written_down(files: Files) -> Iterator[str]:
                 yield f"{path}:{each.line} {each.name} is secret and has a value"
 
 
+def what_is_called_a_secret_is_one(files: Files) -> Iterator[str]:
+    """A parameter that is not secure stands in the history of deployments, for every reader of the group."""
+    for path, file in files.items():
+        for each in file.of("param"):
+            if path.endswith(".bicep") and CALLED_SECRET.search(each.name) and not each.decorator("secure"):
+                yield f"{path}:{each.line} {each.name} is not secure"
+
+
 def secrets_stay_secret(files: Files) -> Iterator[str]:
     """What a secure parameter flows into is a secure parameter too, or Azure's own; never an output."""
     for path, file in files.items():
@@ -223,6 +233,7 @@ CHECKS = (
     versions_are_those_looked_up,
     roles_are_those_looked_up,
     no_secret_is_written_down,
+    what_is_called_a_secret_is_one,
     secrets_stay_secret,
     parameter_files_fit,
 )

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from enrichment.outbox.postgres_connections import MOST_CONNECTIONS
 from tests.bicep.azure import CONNECTIONS, MODELS
@@ -204,6 +205,42 @@ def test_the_broker_asks_as_the_identity_that_it_runs_as_and_that_may_call_every
     ]
     accounts = outcome.of("Microsoft.CognitiveServices/accounts")
     assert callers == [(account.id, identity.said["principalId"]) for account in accounts]
+
+
+@EACH
+def test_nobody_gets_in_by_a_key_or_without_tls_and_the_platform_asks_nobody_to_sign_in(environment):
+    outcome = deployed(environment)
+    for account in outcome.of("Microsoft.CognitiveServices/accounts"):
+        assert account.body["properties"]["disableLocalAuth"] is True
+    (vault,) = outcome.of("Microsoft.KeyVault/vaults")
+    for name in ("enableRbacAuthorization", "enableSoftDelete", "enablePurgeProtection"):
+        assert vault.body["properties"][name] is True
+    for package in APPS:
+        ingress = app_of(outcome, package).body["properties"]["configuration"]["ingress"]
+        assert ingress["allowInsecure"] is False
+        assert ingress["corsPolicy"]["allowCredentials"] is False
+    for sign_in in outcome.of("Microsoft.App/containerApps/authConfigs"):
+        assert sign_in.body["properties"] == {
+            "platform": {"enabled": False},
+            "globalValidation": {"unauthenticatedClientAction": "AllowAnonymous"},
+        }
+    for name in ("database-url", "limits-url"):
+        (secret,) = [each for each in outcome.of("Microsoft.KeyVault/vaults/secrets") if each.name == name]
+        assert secret.body["properties"]["value"].endswith("?sslmode=require")
+
+
+@EACH
+def test_every_database_that_an_app_names_is_made(environment):
+    outcome = deployed(environment)
+    made = {each.name for each in outcome.of("Microsoft.DBforPostgreSQL/flexibleServers/databases")}
+    (server,) = outcome.of("Microsoft.DBforPostgreSQL/flexibleServers")
+    for package in APPS:
+        for name, value in variables_of(outcome, package).items():
+            if value.startswith("postgresql://"):
+                address = conninfo_to_dict(value)
+                assert address["dbname"] in made, name
+                assert address["user"] == server.body["properties"]["administratorLogin"]
+                assert address["host"] == server.said["fullyQualifiedDomainName"]
 
 
 @EACH

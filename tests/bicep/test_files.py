@@ -37,6 +37,8 @@ WRONG = [
     ("roles", "modules/vault.bicep", "4633458b-17de", "4633458b-17df", "no role of the table"),
     ("no_secret_is", "main.bicep", "pagerDutyUrl string = ''", "pagerDutyUrl string = 'x'", "has a value"),
     ("no_secret_is", "main.bicep", "LIMITS: 'on'", f"LIMITS: '{'0a' * 32}'", "looks like a secret"),
+    ("called_a_secret", "main.bicep", "@secure()\nparam zepApiKey", "param zepApiKey", "zepApiKey is not"),
+    ("called_a_secret", "modules/vault.bicep", "@secure()\n", "", "secrets is not secure"),
     ("secrets_stay", "main.bicep", "string = brokerUrl", "string = zepApiKey", "tells a secret"),
     ("secrets_stay", "main.bicep", "string = brokerUrl", "string = databaseUser", "tells a secret"),
     ("secrets_stay", "main.bicep", "ZEP_API_URL: zepUrl", "ZEP_API_URL: zepApiKey", "is not secure"),
