@@ -1,0 +1,48 @@
+// For those who build it: made-up people, synthetic words, everything logged.
+using '../main.bicep'
+
+param environment = 'development'
+param namePrefix = 'dev'
+param location = 'eastus2'
+
+param image = readEnvironmentVariable('IMAGE')
+param registryName = readEnvironmentVariable('REGISTRY_NAME')
+
+param cpu = '0.5'
+param memory = '1Gi'
+param minReplicas = 0
+param maxReplicas = 2
+param zoneRedundant = false
+param privateLink = false
+
+param voiceDomains = [
+  {
+    region: 'eastus2'
+    thousandTokensPerMinute: 20
+  }
+]
+
+param authRequired = true
+param devTokens = true
+param entraTenants = []
+param entraAudiences = []
+
+param auditEnabled = false
+param retentionDays = 30
+param logRetentionDays = 30
+param logLevel = 'DEBUG'
+
+param databaseTier = 'Burstable'
+param databaseSku = 'Standard_B2s'
+param databaseGeoBackup = false
+param vaultSku = 'standard'
+param pageSku = 'Free'
+
+param memoryBackend = 'zep'
+param zepUrl = readEnvironmentVariable('ZEP_API_URL')
+
+param alerts = false
+
+param databasePassword = readEnvironmentVariable('DATABASE_PASSWORD')
+param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')

@@ -1,0 +1,53 @@
+// For pipelines, which sign in as service principals; what they said is forgotten after a day.
+using '../main.bicep'
+
+param environment = 'test'
+param namePrefix = 'test'
+param location = 'eastus2'
+
+param image = readEnvironmentVariable('IMAGE')
+param registryName = readEnvironmentVariable('REGISTRY_NAME')
+
+param cpu = '0.5'
+param memory = '1Gi'
+param minReplicas = 0
+param maxReplicas = 2
+param zoneRedundant = false
+param privateLink = false
+
+param voiceDomains = [
+  {
+    region: 'eastus2'
+    thousandTokensPerMinute: 20
+  }
+]
+
+param authRequired = true
+param devTokens = false
+param entraTenants = [
+  readEnvironmentVariable('ENTRA_TENANT')
+]
+param entraAudiences = [
+  readEnvironmentVariable('ENTRA_AUDIENCE')
+]
+
+param auditEnabled = true
+param retentionDays = 1
+param logRetentionDays = 30
+param logLevel = 'INFO'
+
+param databaseTier = 'Burstable'
+param databaseSku = 'Standard_B2s'
+param databaseGeoBackup = false
+param vaultSku = 'standard'
+param pageSku = 'Free'
+
+param memoryBackend = 'zep'
+param zepUrl = readEnvironmentVariable('ZEP_API_URL')
+
+param alerts = false
+
+param databasePassword = readEnvironmentVariable('DATABASE_PASSWORD')
+param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')
+param auditKey = readEnvironmentVariable('AUDIT_KEY')

@@ -1,0 +1,52 @@
+// A private endpoint for everything that the apps call in Azure, and its names in the network.
+param location string
+param namePrefix string
+param subnetId string
+param vaultId string
+param databaseId string
+param voiceNames array
+param zoneIds object
+
+module vault 'endpoint.bicep' = {
+  name: 'link-vault'
+  params: {
+    location: location
+    name: '${namePrefix}-link-vault'
+    subnetId: subnetId
+    targetId: vaultId
+    groupId: 'vault'
+    zoneIds: [
+      zoneIds.vault
+    ]
+  }
+}
+
+module database 'endpoint.bicep' = {
+  name: 'link-database'
+  params: {
+    location: location
+    name: '${namePrefix}-link-database'
+    subnetId: subnetId
+    targetId: databaseId
+    groupId: 'postgresqlServer'
+    zoneIds: [
+      zoneIds.database
+    ]
+  }
+}
+
+module voice 'endpoint.bicep' = [for voiceName in voiceNames: {
+  name: 'link-${voiceName}'
+  params: {
+    location: location
+    name: '${namePrefix}-link-${voiceName}'
+    subnetId: subnetId
+    targetId: resourceId('Microsoft.CognitiveServices/accounts', voiceName)
+    groupId: 'account'
+    zoneIds: [
+      zoneIds.cognitiveServices
+      zoneIds.openAi
+      zoneIds.aiServices
+    ]
+  }
+}]
