@@ -28,7 +28,7 @@ REQUIRED = {
 }
 for real in REAL:
     REQUIRED[real, "broker"] |= AUDITED | SIGNED_IN | {"GRANT_SIGNING_KEY"}
-    REQUIRED[real, "enrichment"] |= AUDITED | SIGNED_IN | {"MEMORY_BACKEND"}
+    REQUIRED[real, "enrichment"] |= AUDITED | SIGNED_IN | {"MEMORY_BACKEND", "DATABASE_URL", "GRANT_JWKS_URL"}
 
 
 @EACH
