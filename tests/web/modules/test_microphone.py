@@ -107,6 +107,7 @@ async def test_a_report_says_how_the_call_does_and_nothing_that_was_said_or_secr
     await start(page)
     await page.evaluate("azure.say({ type: 'output_audio_buffer.started', response_id: 'R' })")
     await is_in(page, "speaking")
+    await page.evaluate("until(async () => (await engram.session.report()).path, 'the path of the audio')")
     report = await page.evaluate("engram.session.report()")
     assert (report["state"], report["calls"], report["sessionId"]) == ("speaking", 1, "session-1")
     assert all(report[name] > 0 for name in ("mintMs", "sdpMs", "connectMs", "firstAudioMs"))
