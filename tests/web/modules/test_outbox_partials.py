@@ -72,6 +72,7 @@ async def test_the_whole_turn_replaces_what_was_heard_of_it(blank, services):
     await add(blank, "A1")
     await hear(blank, "A1", "a delta that came late")
     assert [(row["partial"], row["turn"]["text"]) for row in await stored(blank)] == [(False, "words of A1")]
+    await becomes(blank, "A1", "waiting")  # its first post was refused
     services.closed = False
     await blank.evaluate("() => { dispatchEvent(new Event('online')) }")
     await becomes(blank, "A1", "saved")
