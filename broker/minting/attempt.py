@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pydantic_core import from_json, to_json
 
+from broker.edge.ids import GUID
 from broker.edge.telemetry import bound_trace_id
 from broker.edge.tracing import note
 from broker.minting.outcomes import EphemeralToken, MintFailed, Part, Refusal, Verdict, read_refusal
@@ -23,7 +24,7 @@ from broker.upstream import Answer, AnswerTooLarge, Insecure, NoAnswer, TooLate,
 LONGEST_LIFE_S = 86_400.0  # Azure allows two hours
 SHORTEST_LIFE_S = 10.0  # a token that ends sooner is spent before the browser has made its offer
 LONGEST_WAIT_S = 60.0
-REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+REQUEST_ID = re.compile(GUID, re.IGNORECASE)
 REQUEST_ID_HEADERS = ("apim-request-id", "x-request-id", "x-ms-request-id")
 
 
@@ -94,8 +95,8 @@ def _our_request_id() -> dict[str, str]:
 
 
 def _note(answer: Answer) -> None:
-    request_id = answer.headers.get("apim-request-id", "")[:64]
-    told = {"azure.apim_request_id": request_id} if request_id else {}
+    request_id = _request_id(answer)
+    told = {"azure.request_id": request_id} if request_id else {}
     note({"http.response.status_code": answer.status, **told})
 
 
@@ -150,7 +151,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _request_id(answer: Answer) -> str | None:
-    """It goes into our log: what has another form could be anything, our key included."""
+    """It goes into our log and spans: what has another form could be anything, our key included."""
     ids = (answer.headers.get(name, "") for name in REQUEST_ID_HEADERS)
     return next((request_id for request_id in ids if REQUEST_ID.fullmatch(request_id)), None)
 

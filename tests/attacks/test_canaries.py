@@ -65,6 +65,7 @@ async def system(tmp_path):
         "AUDIT_KEY": AUDIT_KEY,
         "AUDIT_URL": f"file:{tmp_path / 'audit'}",
         "LOG_LEVEL": "debug",
+        "TRACES": "console",  # spans beside the log lines
     }
     stack = Stack(Plan(tmp_path, settings=settings))
     try:
@@ -169,6 +170,7 @@ async def test_23_no_secret_and_no_word_of_a_person_gets_out_whatever_goes_wrong
     assert {400, 401, 404, 413, 502, 503} <= set(seen.statuses)  # it did go wrong
     assert len(ours) == len(FAILING) + 3
     assert any(seen.texts[str(file)] for file in records)
+    assert "turns.accept" in "".join(seen.texts[str(file)] for file in ours)  # spans were there
     assert "upstream_status" in "".join(seen.texts[str(file)] for file in ours)
     kept = b"".join(file.read_bytes() for file in system.plan.data.glob("*.db*"))
     assert WORDS.encode() in kept  # what was searched for did pass through

@@ -26,6 +26,7 @@ from tests.running import running
 from tests.spans import HangingExporter, RaisingExporter, Spans
 
 TRACE, PAGE = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+AZURE_S = "2f0f2f7c-8f0d-4a53-9d52-3f5b8d1c9a10"  # its name for a request
 HEADERS = {"traceparent": f"00-{TRACE}-{PAGE}-01"}
 FURTHER = "https://further.example.org"
 MINT_FURTHER = MINT.replace("https://gateway.example.org", FURTHER)
@@ -81,7 +82,7 @@ async def test_without_a_traceparent_spans_have_the_trace_id_that_the_answer_has
 
 
 async def test_an_attempt_says_which_row_was_asked_and_what_came_of_it(spans, respx_mock):
-    respx_mock.post(MINT).respond(200, json=minted(), headers={"apim-request-id": "azure-1"})
+    respx_mock.post(MINT).respond(200, json=minted(), headers={"apim-request-id": AZURE_S})
     await asked_for_a_token(spans)
     assert dict(spans.one("mint.attempt").attributes) == {
         "mint.strategy": "direct",
@@ -90,12 +91,19 @@ async def test_an_attempt_says_which_row_was_asked_and_what_came_of_it(spans, re
         "mint.outcome": "minted",
         "server.address": "gateway.example.org",
         "http.response.status_code": 200,
-        "azure.apim_request_id": "azure-1",
+        "azure.request_id": AZURE_S,
     }
 
 
+async def test_what_is_no_request_id_stands_on_no_span(spans, respx_mock):
+    respx_mock.post(MINT).respond(200, json=minted(), headers={"apim-request-id": "canary-our-own-key"})
+    await asked_for_a_token(spans)
+    assert "azure.request_id" not in spans.one("mint.attempt").attributes
+    assert "canary" not in spans.text()
+
+
 async def test_a_failing_attempt_is_seen_beside_the_one_that_minted(spans, respx_mock):
-    respx_mock.post(MINT).respond(429, headers={"apim-request-id": "azure-1"})
+    respx_mock.post(MINT).respond(429, headers={"apim-request-id": AZURE_S})
     respx_mock.post(MINT_FURTHER).respond(200, json=minted())
     response = await asked_for_a_token(spans, azure_voicelive_domains=TWO_DOMAINS)
 
