@@ -195,7 +195,7 @@ async def test_the_page_asks_the_broker_for_a_grant_and_for_no_token(page, servi
     }""",
         f"{services.enrichment}/memory/enrich",
     )
-    await page.evaluate("until(() => engram.outbox.stats().waiting === 1, 'it to wait')")
+    await services.has_posted(["t1"])
     services.closed = False
     await page.reload()
     await services.has_posted(["t1"], ["t1"])
