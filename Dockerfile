@@ -13,7 +13,6 @@ RUN python -m venv --without-pip /opt/venv \
  && python -m pip --python /opt/venv install --no-cache-dir --require-hashes --only-binary :all: -r requirements-image.lock
 
 # What is in it, as CycloneDX; the tool that lists it stays behind. `make sbom` is where its answers are validated.
-FROM packages AS listed
 COPY requirements-sbom.lock pyproject.toml ./
 RUN python -m venv --without-pip /opt/listing \
  && python -m pip --python /opt/listing install --no-cache-dir --require-hashes --only-binary :all: -r requirements-sbom.lock \
@@ -32,7 +31,7 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash . \
 FROM ${PYTHON_IMAGE}
 RUN install -d -m 0700 -o 10001 -g 10001 /data
 COPY --from=packages /opt/venv /opt/venv
-COPY --from=listed /build/sbom.json /app/sbom.json
+COPY --from=packages /build/sbom.json /app/sbom.json
 COPY --from=code /app /app
 WORKDIR /app
 ENV PATH=/opt/venv/bin:$PATH \
