@@ -173,7 +173,7 @@ def _copy_tree(source: Path, target: Path) -> None:
     """With modes and times, as Docker does; all that is copied becomes root's."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        words = ["cp", "-r", "--no-target-directory", "--preserve=mode,timestamps,links", source, target]
-        subprocess.run(words, check=True)
+        words = ["cp", "-r", "--no-target-directory", "--preserve=mode,timestamps,links"]
+        subprocess.run([*words, str(source), str(target)], check=True)
     else:
         shutil.copy2(source, target)

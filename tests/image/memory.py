@@ -44,8 +44,7 @@ def memory(folder: Path) -> Iterator[Memory]:
     if os.geteuid() != 0:
         raise NotRoot("the image is rebuilt and started in roots of their own: run these tests as root")
     words = ["unshare", "--mount", "--propagation=private", "sh", "-euc", HOLD, "sh", str(folder)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(words, **pipes) as process:
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "held\n", "nothing can be mounted here"
         yield Memory(folder, process.pid)
