@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
 from itertools import chain
 from pathlib import Path
 
@@ -19,8 +18,10 @@ from tests.image.memory import memory
 from tests.image.recipe import RECIPE, ROOT
 from tests.image.stand_in.pip.__main__ import pinned
 from tests.local.processes import free_port
+from tests.test_architecture import tracked
 from tests.waiting import until
 
+EXTRA = {Path("LICENSE"), Path("sbom.json")}
 ASKED = pytest.mark.asyncio(loop_scope="module")  # in the loop that the apps were started in
 
 # Tries to make a file in every folder that the image brought; says where it could, and what is not read-only.
@@ -37,6 +38,10 @@ for folder, folders, _ in os.walk("/"):
     if not os.statvfs(folder).f_flag & os.ST_RDONLY:
         print("can be written:", folder)
 """
+
+
+def of_ours(path):
+    return path.relative_to(ROOT).parts[0] in ("broker", "enrichment") and "__pycache__" not in path.parts
 
 
 @pytest.fixture(scope="module")
@@ -126,13 +131,10 @@ def test_all_but_data_is_root_s_and_nobody_else_may_change_it(image):
 
 
 def test_of_ours_it_holds_the_two_packages_with_their_bytecode_and_nothing_more(image):
-    listed = subprocess.run(
-        ["git", "ls-files", "broker", "enrichment"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
     app = image.root / "app"
     found = {path.relative_to(app) for path in app.rglob("*") if path.is_file()}
     ours = {path for path in found if path.suffix != ".pyc"}
-    assert ours == {Path(name) for name in [*listed.stdout.split(), "LICENSE", "sbom.json"]}
+    assert ours == {path.relative_to(ROOT) for path in tracked() if of_ours(path)} | EXTRA
     compiled = {path.parent.parent / f"{path.name.partition('.')[0]}.py" for path in found - ours}
     assert compiled == {path for path in ours if path.suffix == ".py"}
 
