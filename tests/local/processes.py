@@ -152,11 +152,16 @@ async def execute(arguments: Sequence[str], environment: Mapping[str, str], log:
 
 async def start(service: Command, logs: Path, launch: Launch = execute) -> Running:
     """Start a service; `tests.local.forks.fork` launches many of them in less time."""
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{service.name}.log"
-    log.touch()
+    log = _log_of(service, logs)
     process = await launch(service.arguments, {**machine_environment(), **service.environment}, log)
     return Running(service, process, log)
+
+
+def _log_of(service: Command, folder: Path) -> Path:
+    log = folder / f"{service.name}.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    return log
 
 
 def machine_environment() -> dict[str, str]:
