@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.local.forks import fork
 from tests.local.processes import free_port
 from tests.local.stack import SIMULATOR_KEY, Plan, Stack, new_signing_key
 from tests.waiting import until
@@ -67,7 +68,7 @@ async def system(tmp_path):
         "LOG_LEVEL": "debug",
         "TRACES": "console",  # spans beside the log lines
     }
-    stack = Stack(Plan(tmp_path, settings=settings))
+    stack = Stack(Plan(tmp_path, settings=settings), fork)
     try:
         await stack.start(*stack.plan.services())
         yield stack

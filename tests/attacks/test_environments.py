@@ -20,6 +20,7 @@ from broker.edge.startup import mistakes
 from broker.settings import Settings as BrokerSettings
 from enrichment.settings import Settings as EnrichmentSettings
 from tests.enrichment.conftest import database, postgres  # noqa: F401 - fixtures
+from tests.local.forks import fork
 from tests.local.processes import ROOT, Command, free_port, start
 from tests.local.stack import new_signing_key
 from tests.on_record import AUDIT_KEY
@@ -222,7 +223,7 @@ async def test_09_a_process_starts_where_the_table_says(service, environment, tm
     port = free_port()
     variables = good | changed(allowed) | here
     command = Command(service, port, [service, "serve", "--port", str(port)], variables)
-    running = await start(command, tmp_path)
+    running = await start(command, tmp_path, fork)
     try:
         await running.answers()
     finally:

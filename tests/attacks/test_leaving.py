@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.bench.faults.wire import Port
+from tests.local.forks import fork
 from tests.local.processes import Running, free_port, start
 from tests.local.stack import Plan
 
@@ -87,7 +88,7 @@ async def brokers(tmp_path):
     }
     plan = Plan(tmp_path, settings=chosen)
     commands = [plan.broker(ENRICHMENT_URL=""), plan.broker(port=free_port(), ENRICHMENT_URL="")]
-    started = [await start(command, tmp_path) for command in commands]
+    started = [await start(command, tmp_path, fork) for command in commands]
     try:
         await asyncio.gather(*(broker.answers() for broker in started))
         yield started
@@ -106,7 +107,7 @@ async def test_a_rolling_restart_under_load_drops_no_request_that_was_accepted(b
     async with asyncio.timeout(10):
         assert await leaving.process.wait() == -signal.SIGTERM
     before = balancer.minted[leaving.url]
-    brokers[0] = await start(leaving.service, tmp_path)
+    brokers[0] = await start(leaving.service, tmp_path, fork)
     await minted(balancer, leaving.url, before + 10)
     balancer.over.set()
     await asyncio.gather(*load)
@@ -150,12 +151,12 @@ async def test_a_second_signal_ends_the_waiting(brokers, impatience):
 
 async def test_every_turn_that_was_answered_202_outlives_the_service_that_took_it(tmp_path):
     service = Plan(tmp_path, settings={"DRAIN_S": "0.3"}).services()[1]
-    running = await start(service, tmp_path)
+    running = await start(service, tmp_path, fork)
     try:
         await running.answers()
         taken = await posted_until_it_is_gone(running)
         assert len(taken) > 20
-        running = await start(service, tmp_path)
+        running = await start(service, tmp_path, fork)
         await running.answers()
         async with httpx.AsyncClient(trust_env=False) as http:
             episode = (await http.get(f"{service.url}/memory/episodes/s-1")).json()

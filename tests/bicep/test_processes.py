@@ -13,6 +13,7 @@ import pytest
 from tests.bicep.project import ENVIRONMENTS
 from tests.bicep.settings import deployed, variables_of
 from tests.enrichment.postgres import empty_database, server
+from tests.local.forks import fork
 from tests.local.processes import Command, NotStarted, free_port, start
 
 DATABASES = ("DATABASE_URL", "LIMITS_URL", "AUDIT_URL")
@@ -43,7 +44,7 @@ def command(postgres):
 @BOTH
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 async def test_an_app_starts_and_is_alive_and_ends(command, environment, package, tmp_path):
-    running = await start(command(environment, package), tmp_path)
+    running = await start(command(environment, package), tmp_path, fork)
     try:
         await running.answers()
     finally:
@@ -63,7 +64,7 @@ async def test_an_app_starts_and_is_alive_and_ends(command, environment, package
     ],
 )
 async def test_in_production_it_ends_for_the_reason_of_its_rule(command, package, changed, reason, tmp_path):
-    running = await start(command("production", package, **changed), tmp_path)
+    running = await start(command("production", package, **changed), tmp_path, fork)
     try:
         with pytest.raises(NotStarted, match=rf"(?s)ended with 78.*{reason}"):
             await running.answers()

@@ -20,6 +20,7 @@ from tests.bench.faults.wire import Asked, Port, Wire
 from tests.chaos.checker import Kept
 from tests.chaos.disks import BASE
 from tests.chaos.recorder import journal_of
+from tests.local.forks import fork
 from tests.local.processes import Command, Running, free_port, start
 
 REMEMBERED = "SELECT person, session_id, turn_id, text FROM turn ORDER BY seq"
@@ -48,12 +49,12 @@ class System:
 
     async def open(self) -> None:
         await self._keys.open()
-        self.running = [await start(self._command(port), self.folder / "logs") for port in self.ports]
+        self.running = [await start(self._command(port), self.folder / "logs", fork) for port in self.ports]
         await asyncio.gather(*(running.answers() for running in self.running))
 
     async def restart(self, place: int) -> None:
         """Start again what has ended, on the same port."""
-        self.running[place] = await start(self._command(self.ports[place]), self.folder / "logs")
+        self.running[place] = await start(self._command(self.ports[place]), self.folder / "logs", fork)
         await self.running[place].answers()
 
     async def close(self) -> None:
@@ -121,7 +122,7 @@ async def recording(folder: Path, seed: int) -> Recorder:
     port, commands, journal = free_port(), free_port(), folder / "journal.jsonl"
     words = {"--port": port, "--commands": commands, "--journal": journal, "--seed": seed}
     arguments = ["tests.chaos.recorder", *(str(word) for pair in words.items() for word in pair)]
-    running = await start(Command("recorder", commands, arguments, probe="/"), folder / "logs")
+    running = await start(Command("recorder", commands, arguments, probe="/"), folder / "logs", fork)
     await running.answers()
     return Recorder(f"http://127.0.0.1:{port}/remember", running, journal)
 

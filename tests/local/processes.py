@@ -8,10 +8,10 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 import httpx
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_delay, wait_fixed
@@ -62,10 +62,26 @@ class Command:
         return f"http://127.0.0.1:{self.port}"
 
 
+class Process(Protocol):
+    """What is used of one that was started, however that was done."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def terminate(self) -> None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    async def wait(self) -> int: ...
+
+
 class Running:
     """A started `Command`."""
 
-    def __init__(self, service: Command, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, service: Command, process: Process, log: Path) -> None:
         self.service = service
         self.process = process
         self.log = log
@@ -115,32 +131,42 @@ class Running:
         await self.process.wait()
 
 
-async def start(service: Command, logs: Path) -> Running:
-    """Start a service in a session of its own, so that Ctrl-C reaches only who supervises it."""
-    log = logs / f"{service.name}.log"
-    with _sink(log) as sink:
-        process = await asyncio.create_subprocess_exec(
+Launch = Callable[[Sequence[str], Mapping[str, str], Path], Awaitable[Process]]
+
+
+async def execute(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """``python -m`` with these arguments, in a session of its own: Ctrl-C reaches only who supervises it."""
+    with log.open("ab") as sink:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            *service.arguments,
+            *arguments,
             cwd=ROOT,
-            env={**machine_environment(), **service.environment},
+            env=environment,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sink,
             stderr=sink,
             start_new_session=True,
         )
+
+
+async def start(service: Command, logs: Path, launch: Launch = execute) -> Running:
+    """Start a service; `tests.local.forks.fork` launches many of them in less time."""
+    log = _log_of(service, logs)
+    process = await launch(service.arguments, {**machine_environment(), **service.environment}, log)
     return Running(service, process, log)
+
+
+def _log_of(service: Command, folder: Path) -> Path:
+    log = folder / f"{service.name}.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    return log
 
 
 def machine_environment() -> dict[str, str]:
     """What this shell says of the machine, without what it says of our services."""
     return {name: value for name, value in os.environ.items() if name not in SETTINGS}
-
-
-def _sink(log: Path) -> BinaryIO:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    return log.open("ab")
 
 
 def free_port(wanted: int = 0) -> int:

@@ -12,7 +12,16 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.local.processes import BROKER_ALONE, ENRICHMENT_ALONE, Command, Running, free_port, start
+from tests.local.processes import (
+    BROKER_ALONE,
+    ENRICHMENT_ALONE,
+    Command,
+    Launch,
+    Running,
+    execute,
+    free_port,
+    start,
+)
 
 SIMULATOR_KEY = "simulator-key"
 
@@ -116,8 +125,9 @@ def new_signing_key() -> str:
 class Stack:
     """The processes of a `Plan`, by name."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, launch: Launch = execute) -> None:
         self.plan = plan
+        self._launch = launch
         self._running: dict[str, Running] = {}
 
     def __getitem__(self, name: str) -> Running:
@@ -129,7 +139,7 @@ class Stack:
 
     async def start(self, *services: Command) -> None:
         """Start services side by side; returns when all answer."""
-        started = [await start(service, self.plan.data / "logs") for service in services]
+        started = [await start(service, self.plan.data / "logs", self._launch) for service in services]
         self._running |= {running.service.name: running for running in started}
         await asyncio.gather(*(running.answers() for running in started))
 
