@@ -1,4 +1,4 @@
-"""``python -m tests.bicep``: says what is wrong with ``bicep/``, without the tests of the checks themselves."""
+"""``python -m tests.bicep``: what is wrong with ``bicep/``, as far as it shows without the compiler."""
 
 from __future__ import annotations
 

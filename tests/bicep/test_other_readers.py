@@ -1,4 +1,4 @@
-"""Other people's readers of Bicep find nothing wrong in the files: what ours forgives by mistake, they may not.
+"""Other people's readers of Bicep read the files too: what ours forgives by mistake, they may not.
 
 Neither knows parameter files. What those say of values they are asked as the variables of a module; that
 ``using`` and ``param NAME = …`` stand as they must, only our own reader has looked at, and the compiler will.
