@@ -194,3 +194,59 @@ resource noPlatformSignIn 'Microsoft.App/containerApps/authConfigs@2024-03-01' =
     }
   }
 }
+
+// Asks every way to mint once, as the broker would: with its image, identity and settings. Somebody starts it.
+resource probe 'Microsoft.App/jobs@2024-03-01' = if (package == 'broker') {
+  name: '${name}-probe'
+  location: location
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    environmentId: spaceId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Manual'
+      replicaTimeout: 300
+      replicaRetryLimit: 0
+      manualTriggerConfig: {
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      registries: [
+        {
+          server: registryServer
+          identity: identityId
+        }
+      ]
+      secrets: map(union(map(items(vaultSettings), setting => setting.value), []), secret => {
+        name: secret
+        keyVaultUrl: '${vaultUri}secrets/${secret}'
+        identity: identityId
+      })
+    }
+    template: {
+      containers: [
+        {
+          name: 'probe'
+          image: image
+          command: [
+            'python'
+            '-m'
+            package
+            'probe'
+            '--json'
+          ]
+          env: concat(plainVariables, secretVariables)
+          resources: {
+            cpu: json('0.25')
+            memory: '0.5Gi'
+          }
+        }
+      ]
+    }
+  }
+}

@@ -17,6 +17,7 @@ ROLES = {
 VERSIONS = {
     "Microsoft.App/containerApps": "2024-03-01",
     "Microsoft.App/containerApps/authConfigs": "2024-03-01",
+    "Microsoft.App/jobs": "2024-03-01",
     "Microsoft.App/managedEnvironments": "2024-03-01",
     "Microsoft.Authorization/roleAssignments": "2022-04-01",
     "Microsoft.CognitiveServices/accounts": "2025-06-01",

@@ -39,6 +39,18 @@ SHAPES = {
         "platform": "enabled runtimeVersion",
         "globalValidation": "redirectToProvider unauthenticatedClientAction",
     },
+    "Microsoft.App/jobs": {
+        "properties": "configuration environmentId template workloadProfileName",
+        "configuration": """eventTriggerConfig identitySettings manualTriggerConfig registries
+            replicaRetryLimit replicaTimeout scheduleTriggerConfig secrets triggerType""",
+        "manualTriggerConfig": "parallelism replicaCompletionCount",
+        "registries": "identity passwordSecretRef server username",
+        "secrets": "identity keyVaultUrl name value",
+        "template": "containers initContainers volumes",
+        "containers": "args command env image name probes resources volumeMounts",
+        "env": "name value secretRef",
+        "resources": "cpu memory",
+    },
     "Microsoft.App/managedEnvironments": {
         "properties": """appLogsConfiguration customDomainConfiguration daprAIConnectionString
             daprAIInstrumentationKey infrastructureResourceGroup peerAuthentication peerTrafficConfiguration
