@@ -41,6 +41,7 @@ check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScr
 	@$(PY) -m mypy
 	@$(PY) -m tests.node $(TSC) -p web
 	@$(PY) -m tests.bicep
+	@$(PY) -m tests.pipelines
 
 .PHONY: audit
 audit: $(INSTALLED) ## Look up the known weaknesses of every locked package (asks public advisories)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/env -S python3 -IS
 """``output.py NAME``: prints an output of the deployment, nothing when it has no such output."""
 
 import json
