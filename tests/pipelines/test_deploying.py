@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.bicep.project import ENVIRONMENTS
 from tests.bicep.settings import app_of, container_of, deployed
 from tests.bicep.test_guide import asked_by
+from tests.pipelines.checks import ROOT
 from tests.pipelines.running import GitHub, outputs_as_one_line
 from tests.pipelines.workflows import workflow
 
@@ -183,3 +186,12 @@ def test_the_probe_has_the_broker_s_image_identity_and_settings(environment):
     assert container_of(probe)["command"] == ["python", "-m", "broker", "probe", "--json"]
     secrets = probe.body["properties"]["configuration"]["secrets"]
     assert secrets == broker.body["properties"]["configuration"]["secrets"]
+
+
+def test_the_guide_lists_every_variable_of_github_s_environments():
+    guide = (ROOT / "bicep/README.md").read_text().partition("## Pipelines")[2].partition("\n## ")[0]
+    (row,) = [line for line in guide.splitlines() if line.startswith("| variables")]
+    asked = re.findall(r"vars\.(\w+)", (ROOT / ".github/workflows/deploy.yml").read_text())
+    assert set(re.findall(r"`(\w+)`", row)) == set(asked)
+    for name in re.findall(r"`(\.github/[\w./-]+|tests/\w+|web/[\w.]+)`", guide):
+        assert (ROOT / name).exists(), name
