@@ -12,7 +12,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "::error::the GitHub environment $ENVIRONMENT lacks ${missing[*]}"
   exit 1
 fi
-az deployment group create --resource-group "$RESOURCE_GROUP" --name "voicelive-$GITHUB_RUN_ID" \
+az deployment group create --resource-group "$RESOURCE_GROUP" --name voicelive \
   --parameters "$file" --query properties.outputs --output json >"$RUNNER_TEMP/outputs.json"
 users=$("$here/output.py" usersName)
 [ -z "$users" ] || "$here/job.sh" "$users" users # makes the users of the databases, without whom no app is ready

@@ -26,7 +26,7 @@ NOBODY_ELSE = "connect-src 'self'"
 
 def put_together(outputs: Mapping[str, Any], folder: Path) -> None:
     """Raises KeyError for an output that is missing, ValueError where ``web/`` is not as this expects it."""
-    values = {name: output["value"] for name, output in outputs.items()}
+    values = {name.lower(): output["value"] for name, output in outputs.items()}  # Azure changes their case
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in WEB.iterdir():
@@ -36,14 +36,14 @@ def put_together(outputs: Mapping[str, Any], folder: Path) -> None:
         (WEB / CONFIG).read_text(), NOBODY_ELSE, " ".join([NOBODY_ELSE, *may_connect_to(values)])
     )
     (folder / CONFIG).write_text(config)
-    (folder / "index.html").write_text(index((WEB / "index.html").read_text(), values["brokerUrl"]))
+    (folder / "index.html").write_text(index((WEB / "index.html").read_text(), values["brokerurl"]))
 
 
 def may_connect_to(values: Mapping[str, str]) -> list[str]:
     """The origins of the broker, of enrichment, and of every resource that a call may go to."""
-    domains = [domain["endpoint"] for domain in json.loads(values["AZURE_VOICELIVE_DOMAINS"])]
-    ours = [values["brokerUrl"], values["ENRICHMENT_URL"]]
-    voice = [host for each in [values["AZURE_VOICELIVE_ENDPOINT"], *domains] for host in hosts_of(each)]
+    domains = [domain["endpoint"] for domain in json.loads(values["azure_voicelive_domains"])]
+    ours = [values["brokerurl"], values["enrichment_url"]]
+    voice = [host for each in [values["azure_voicelive_endpoint"], *domains] for host in hosts_of(each)]
     return sorted({origin(url) for url in [*ours, *voice]})
 
 

@@ -21,7 +21,13 @@ def page_script() -> ModuleType:
 
 
 def as_azure_prints(outputs: dict[str, Any]) -> dict[str, Any]:
-    return {name: {"type": "String", "value": value} for name, value in outputs.items()}
+    """It takes a name in capitals for one in camel case that begins with them."""
+    return {_changed(name): {"type": "String", "value": value} for name, value in outputs.items()}
+
+
+def _changed(name: str) -> str:
+    first, _, rest = name.partition("_")
+    return f"{first[:-1].lower()}{first[-1]}_{rest}" if first.isupper() else name
 
 
 def published(outputs: dict[str, Any], folder: Path) -> dict[str, Any]:

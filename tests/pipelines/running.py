@@ -5,7 +5,6 @@ Known are steps in order, outputs, variables of workflow, job and step, and the 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -91,7 +90,6 @@ class GitHub:
             "GITHUB_OUTPUT": str(self.folder / "output"),
             "GITHUB_STEP_SUMMARY": str(self.folder / "summary"),
             "GITHUB_SHA": "0a1b2c",
-            "GITHUB_RUN_ID": "7",
             "GITHUB_SERVER_URL": "https://github.example",
             "GITHUB_REPOSITORY": "us/voicelive",
             "PAUSE_S": "0",
@@ -111,7 +109,3 @@ class GitHub:
     @property
     def summary(self) -> str:
         return (self.folder / "summary").read_text()
-
-
-def outputs_as_one_line(outputs: dict[str, Any]) -> str:
-    return json.dumps({name: {"type": "String", "value": value} for name, value in outputs.items()})

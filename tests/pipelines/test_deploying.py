@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -10,7 +11,8 @@ from tests.bicep.project import ENVIRONMENTS
 from tests.bicep.settings import app_of, container_of, deployed
 from tests.bicep.test_guide import asked_by
 from tests.pipelines.checks import ROOT
-from tests.pipelines.running import GitHub, outputs_as_one_line
+from tests.pipelines.published import as_azure_prints
+from tests.pipelines.running import GitHub
 from tests.pipelines.workflows import workflow
 
 OUTPUTS = deployed("test").outputs
@@ -22,7 +24,7 @@ PAGE = (
     f"content-security-policy: connect-src {OUTPUTS['brokerUrl']};"
     f'<meta name="broker" content="{OUTPUTS["brokerUrl"]}">;'
 )
-SAYS = {"outputs": outputs_as_one_line(OUTPUTS), "before": BEFORE, "page": PAGE}
+SAYS = {"outputs": json.dumps(as_azure_prints(OUTPUTS)), "before": BEFORE, "page": PAGE}
 
 
 def given(environment):
@@ -84,7 +86,7 @@ def test_before_approval_there_is_no_secret_and_after_it_there_is_a_reviewer_to_
 
 
 def test_what_was_planned_is_applied_asked_whether_it_works_and_then_the_page_is_published(github):
-    run = github(outputs=outputs_as_one_line(OUTPUTS | {"usersName": "test-env-users"}))
+    run = github(outputs=json.dumps(as_azure_prints(OUTPUTS | {"usersName": "test-env-users"})))
     assert run.job("deploy", "apply"), run.printed
     commands = [" ".join(line.split()[:4]) for line in asked_in_order(run)]
     assert commands == [
