@@ -7,6 +7,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 INSTALLED := .venv/.installed
 ARGS ?=
+PYTHON_IMAGE ?=
 # The suite starts two hundred processes: none of them should compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 TSC := web/node_modules/.bin/tsc
@@ -94,11 +95,18 @@ soak-browser: $(INSTALLED) ## End 300 visits while a page speaks: no turn it sto
 bench-enrich: $(INSTALLED) ## Measure accepting, delivering and reading back, beside the bare engine (10 minutes; two with ARGS=--short)
 	@$(PY) -m tests.bench.enrich $(ARGS)
 
+RESOLVE := -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-annotate --quiet
 .PHONY: lock
-lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock
+lock: $(INSTALLED) ## Resolve the dependencies of pyproject.toml again into requirements.lock, and what the image takes of it
 	@$(PY) -m pip install --quiet uv
-	@$(PY) -m uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-header --no-emit-index-url --no-annotate --quiet --upgrade --output-file requirements.lock
+	@$(PY) $(RESOLVE) --all-extras --upgrade --output-file requirements.lock pyproject.toml
+	@$(PY) $(RESOLVE) --extra postgres --extra zep-cloud --extra azure-monitor --constraint requirements.lock \
+	  --output-file requirements-image.lock pyproject.toml
+	@echo cyclonedx-bom | $(PY) $(RESOLVE) --constraint requirements.lock --output-file requirements-sbom.lock -
+
+.PHONY: image
+image: ## Build the container image of both apps (needs Docker; PYTHON_IMAGE=…@sha256:… says on which bytes)
+	@docker build --pull --tag voicelive --build-arg REVISION="$$(git rev-parse HEAD)" $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
 .PHONY: clean
 clean: ## Remove what was installed, measured and remembered here

@@ -193,7 +193,8 @@ def test_nothing_names_a_registry_host_or_a_path_of_one_machine():
 
 
 def test_the_locks_name_no_host():
-    assert "://" not in (ROOT / "requirements.lock").read_text()
+    for name in ("requirements.lock", "requirements-image.lock", "requirements-sbom.lock"):
+        assert "://" not in (ROOT / name).read_text()
     for lock in ("web/package-lock.json", "tests/web/consumer/package-lock.json"):
         packages = json.loads((ROOT / lock).read_text())["packages"]
         assert not [name for name, package in packages.items() if "resolved" in package]
