@@ -21,6 +21,7 @@ from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.entra import Entra
+from broker.edge.figures import Figures
 from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
@@ -121,8 +122,10 @@ def _lifespan(
             delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
+            scraping = _scraping(settings, metrics, outbox, audit)
+            figures = Figures("enrichment", "/memory/enrich", scraping)
             async with (
-                background(sign_in=entra.keep_fresh() if entra else None),
+                background(sign_in=entra.keep_fresh() if entra else None, figures=figures.run()),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
@@ -139,7 +142,7 @@ def _lifespan(
                     "beside": (sweeping, hearing),
                     "erasure": ErasureOnRecord(erasure, audit),
                     "audit": audit,
-                    "scraping": _scraping(settings, metrics, outbox, audit),
+                    "scraping": scraping,
                     "now": clock,
                 }
 
