@@ -102,8 +102,7 @@ def _lifespan(
     tracing: Tracing,
     metrics: EdgeMetrics,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
-    clock = now or time.time
-    turns = TurnMetrics(metrics.registry)
+    clock, turns = now or time.time, TurnMetrics(metrics.registry)
     asked = turns.asked_zep
 
     @asynccontextmanager
@@ -123,9 +122,8 @@ def _lifespan(
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             scraping = _scraping(settings, metrics, outbox, audit)
-            figures = Figures("enrichment", "/memory/enrich", scraping)
             async with (
-                background(sign_in=entra.keep_fresh() if entra else None, figures=figures.run()),
+                background(sign_in=entra.keep_fresh() if entra else None, figures=_figures(scraping)),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
@@ -152,6 +150,10 @@ def _lifespan(
 def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
     is_open = not settings.environment.holds_people_s_data
     return Scraping(metrics.registry, partial(looked_up, outbox, audit), settings.metrics_token, is_open)
+
+
+def _figures(scraping: Scraping) -> Coroutine[Any, Any, None]:
+    return Figures("enrichment", "/memory/enrich", scraping).run()
 
 
 Closed = TypeVar("Closed", bound=Closing)

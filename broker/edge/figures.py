@@ -33,10 +33,15 @@ NOW = {
 }
 BREAKER, HELD = "engram_mint_breaker_state", 2
 
-# Its own level, because production's is WARNING: then the others are quiet, and this one speaks.
-log = structlog.wrap_logger(None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
-
 Totals = Mapping[str, float]
+
+
+def _loud() -> structlog.typing.FilteringBoundLogger:
+    """Production's level is WARNING: then the others are quiet, and this one speaks."""
+    heard: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        None, wrapper_class=structlog.make_filtering_bound_logger(logging.INFO)
+    )
+    return heard
 
 
 @dataclass(slots=True)
@@ -55,6 +60,7 @@ class Figures:
     scraping: Scraping
     process: str = field(default_factory=lambda: secrets.token_hex(4))
     _before: Totals = field(default_factory=dict)
+    _log: structlog.typing.FilteringBoundLogger = field(default_factory=_loud)
 
     async def run(self) -> None:
         """Runs for ever. What happens in the last minute of a process is in no line."""
@@ -69,7 +75,7 @@ class Figures:
         totals = {**_requests(samples, self.route), **_totals(samples)}
         since = {name: int(total - self._before.get(name, 0)) for name, total in totals.items()}
         self._before = totals
-        log.info(
+        self._log.info(
             "figures", service=self.service, process=self.process, **since, **_standing(families, samples)
         )
 
