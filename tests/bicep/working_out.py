@@ -145,6 +145,12 @@ class Working:
         return Working({**self._symbols, **more}, self._functions)
 
 
+def _filled(said: Any, **given: str) -> Any:
+    if isinstance(said, dict):
+        return {name: _filled(value, **given) for name, value in said.items()}
+    return said.format(**given)
+
+
 def _part(of: Any, name: str) -> Any:
     if not isinstance(of, Resource):
         return of[name]
@@ -200,8 +206,7 @@ class Deployment:
         names = [*(parent.id.split("/")[8::2] if parent else []), made["name"]]
         resource.id = resource_id(type_, *names)
         twelve = hashlib.sha256(resource.id.encode()).hexdigest()[:12]
-        said = SAID_BY_AZURE.get(type_, {})
-        resource.said = {name: value.format(twelve=twelve) for name, value in said.items()}
+        resource.said = _filled(SAID_BY_AZURE.get(type_, {}), twelve=twelve, name=resource.name)
         self.outcome.resources.append(resource)
         return resource
 
