@@ -141,6 +141,9 @@ param metricsToken string
 @secure()
 param grantSigningKey string
 
+@description('Public keys that are published beside the own one, while grant keys are changed.')
+param grantOtherKeys string = ''
+
 @secure()
 param zepApiKey string
 
@@ -431,6 +434,7 @@ module broker 'modules/app.bicep' = {
       AZURE_VOICELIVE_DOMAINS: string(furtherDomains)
       TRANSCRIPTION_MODEL: transcriptionModel
       ENRICHMENT_URL: enrichmentUrl
+      GRANT_OTHER_KEYS: grantOtherKeys
     }, auditEnabled ? {
       AUDIT_ANCHOR_URL: '${anchorsUrl}broker'
       AUDIT_ANCHOR_CLIENT_ID: identities.outputs.brokerClientId
@@ -492,6 +496,7 @@ module alarm 'modules/alerts.bicep' = if (alerts) {
 }
 
 output brokerUrl string = brokerUrl
+output enrichmentUrl string = enrichmentUrl
 output usersName string = usersName
 output pageName string = page.outputs.name
 output CORS_ORIGINS string = string([

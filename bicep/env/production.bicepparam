@@ -63,5 +63,6 @@ param brokerDatabasePassword = readEnvironmentVariable('BROKER_DATABASE_PASSWORD
 param enrichmentDatabasePassword = readEnvironmentVariable('ENRICHMENT_DATABASE_PASSWORD')
 param metricsToken = readEnvironmentVariable('METRICS_TOKEN')
 param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param grantOtherKeys = readEnvironmentVariable('GRANT_OTHER_KEYS', '')
 param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')
 param auditKey = readEnvironmentVariable('AUDIT_KEY')

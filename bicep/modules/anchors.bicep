@@ -9,7 +9,7 @@ param sku string
 param isPublic bool
 param days int
 
-@description('True once somebody has locked the policies: then they are left as they are.')
+@description('True once somebody has locked the policies: a locked one takes nothing but being extended.')
 param isLocked bool
 
 @description('Each container, and the identity that adds to it.')

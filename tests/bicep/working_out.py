@@ -6,6 +6,7 @@ import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.bicep.azure import SAID_BY_AZURE
@@ -71,12 +72,14 @@ def worked_out(files: Files, environment: str, variables: Values) -> Outcome:
 
 def parameters(files: Files, environment: str, variables: Values) -> dict[str, Any]:
     file = files[parameters_of(environment)]
-    reading = Working({}, {IN_PARAMETERS: lambda name: _variable(variables, name)})
+    reading = Working({}, {IN_PARAMETERS: partial(_variable, variables)})
     return {each.name: reading(each.body) for each in file.of("param")}
 
 
-def _variable(variables: Values, name: str) -> Any:
+def _variable(variables: Values, name: str, default: str | None = None) -> Any:
     if name not in variables:
+        if default is not None:
+            return default
         raise NotBicep(f"the environment variable {name} is not set")
     return variables[name]
 
