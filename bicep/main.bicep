@@ -338,6 +338,10 @@ var sharedSettings = {
   TRACES: tracesRatio == '0' ? 'off' : 'azure-monitor'
   TRACES_RATIO: tracesRatio
   APPLICATIONINSIGHTS_CONNECTION_STRING: logs.outputs.insightsConnection
+  // The exporter reads these itself: it would tell Microsoft how it is used.
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
 }
 var anchorsUrl = auditEnabled ? anchors!.outputs.url : ''
 var brokerVaultSettings = union({

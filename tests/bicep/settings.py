@@ -18,6 +18,11 @@ SETTINGS: dict[str, type[BrokerSettings] | type[EnrichmentSettings]] = {
     "broker": BrokerSettings,
     "enrichment": EnrichmentSettings,
 }
+# What the exporter of Application Insights reads itself; the README says the same of these.
+EXPORTER_S = {
+    f"APPLICATIONINSIGHTS_{name}"
+    for name in ("STATSBEAT_DISABLED_ALL", "SDKSTATS_DISABLED", "CONTROLPLANE_DISABLED")
+}
 # What Azure has no use without, though the settings would do: they cannot know that they are in Azure.
 NEEDED = {
     "broker": """CORS_ORIGINS TRUSTED_PROXIES DRAIN_S LIMITS LIMITS_URL METRICS_TOKEN TRACES TRACES_RATIO
@@ -86,10 +91,11 @@ def complaints(files: Files, environment: str) -> list[str]:
     found: list[str] = []
     for package, settings in SETTINGS.items():
         names = [each["name"] for each in container_of(app_of(outcome, package))["env"]]
-        known = {name.upper() for name in settings.model_fields}
+        known = {name.upper() for name in settings.model_fields} | EXPORTER_S
         found += [f"{package} reads no {name}" for name in names if name not in known]
         found += [f"{package} has {name} twice" for name in set(names) if names.count(name) > 1]
-        found += [f"{package} needs {name}" for name in NEEDED[package].split() if name not in names]
+        needed = {*NEEDED[package].split(), *EXPORTER_S}
+        found += [f"{package} needs {name}" for name in sorted(needed) if name not in names]
     read = {name.upper() for settings in SETTINGS.values() for name in settings.model_fields}
     found += [
         f"no app reads the output {name}" for name in outcome.outputs if name.isupper() and name not in read

@@ -129,6 +129,13 @@ def test_a_secret_that_is_nowhere_is_noticed():
         variables_of(worked_out(files, "test", shell()), "enrichment")
 
 
+def test_public_keys_that_are_published_beside_the_own_one_come_from_the_shell_if_it_has_any():
+    pem = "-----BEGIN PUBLIC KEY-----\nmade up\n-----END PUBLIC KEY-----\n"
+    rotating = worked_out(parsed(), "production", {**shell(), "GRANT_OTHER_KEYS": pem})
+    assert variables_of(rotating, "broker")["GRANT_OTHER_KEYS"] == pem
+    assert variables_of(deployed("production"), "broker")["GRANT_OTHER_KEYS"] == ""
+
+
 def test_a_password_with_signs_is_still_one_in_the_address():
     settings = settings_of("enrichment", variables_of(deployed("production"), "enrichment"))
     read = conninfo_to_dict(settings.database_url.get_secret_value())
