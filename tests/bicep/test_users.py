@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import runpy
 
 import psycopg
 import pytest
@@ -16,11 +15,18 @@ from broker.edge.audit.sealing import Head, Seal
 from broker.edge.postgres_limits import PostgresLimits
 from enrichment.memory.addresses_postgres import PostgresAddresses
 from enrichment.outbox.postgres import PostgresOutbox
-from tests.bicep.project import ROOM
+from tests.bicep.settings import container_of, deployed, job_of
 from tests.enrichment.build import turn
 from tests.enrichment.postgres import server
 
 APPS = ("broker", "enrichment")
+
+
+def run_job():
+    """What the container of the job would run, here."""
+    python, option, text = container_of(job_of(deployed("production")))["command"]
+    assert (python, option) == ("python", "-c")
+    exec(compile(text, "users.py", "exec"), {"__name__": "__main__"})
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +51,7 @@ def run(administrator):
             patch.setenv("ADMIN_URL", administrator)
             for app, address in addresses.items():
                 patch.setenv(f"{app.upper()}_URL", address)
-            runpy.run_path(str(ROOM / "users.py"), run_name="__main__")
+            run_job()
         return addresses
 
     return of
@@ -132,5 +138,5 @@ def test_when_the_server_is_away_the_job_fails_and_quotes_nothing(run, monkeypat
     for name in ("ADMIN_URL", "BROKER_URL", "ENRICHMENT_URL"):
         monkeypatch.setenv(name, nowhere)
     with pytest.raises(SystemExit, match=r"not made: OperationalError") as caught:
-        runpy.run_path(str(ROOM / "users.py"), run_name="__main__")
+        run_job()
     assert "canary" not in str(caught.value)
