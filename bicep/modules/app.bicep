@@ -113,9 +113,10 @@ resource app 'Microsoft.App/containerApps@2024-03-01' = {
           identity: identityId
         }
       ]
-      secrets: map(items(vaultSettings), setting => {
-        name: setting.value
-        keyVaultUrl: '${vaultUri}secrets/${setting.value}'
+      // Several settings may be one secret, which must be listed once.
+      secrets: map(union(map(items(vaultSettings), setting => setting.value), []), secret => {
+        name: secret
+        keyVaultUrl: '${vaultUri}secrets/${secret}'
         identity: identityId
       })
     }

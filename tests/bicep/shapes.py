@@ -81,7 +81,6 @@ SHAPES = {
         "network": "delegatedSubnetResourceId privateDnsZoneArmResourceId publicNetworkAccess",
         "storage": "autoGrow iops storageSizeGB throughput tier type",
     },
-    "Microsoft.DBforPostgreSQL/flexibleServers/databases": {"properties": "charset collation"},
     "Microsoft.DBforPostgreSQL/flexibleServers/firewallRules": {"properties": "endIpAddress startIpAddress"},
     "Microsoft.Insights/actionGroups": {
         "properties": """armRoleReceivers emailReceivers enabled groupShortName logicAppReceivers smsReceivers
@@ -133,13 +132,29 @@ SHAPES = {
         "delegations.properties": "serviceName",
     },
     "Microsoft.OperationalInsights/workspaces": {"properties": "retentionInDays sku", "sku": "name"},
+    "Microsoft.Storage/storageAccounts": {
+        "properties": """accessTier allowBlobPublicAccess allowCrossTenantReplication allowSharedKeyAccess
+            encryption immutableStorageWithVersioning isHnsEnabled minimumTlsVersion networkAcls
+            publicNetworkAccess supportsHttpsTrafficOnly""",
+    },
+    "Microsoft.Storage/storageAccounts/blobServices/containers": {
+        "properties": "defaultEncryptionScope immutableStorageWithVersioning metadata publicAccess",
+    },
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies": {
+        "properties": """allowProtectedAppendWrites allowProtectedAppendWritesAll
+            immutabilityPeriodSinceCreationInDays""",
+    },
     "Microsoft.Web/staticSites": {
         "properties": "allowConfigFileUpdates branch publicNetworkAccess stagingEnvironmentPolicy",
     },
 }
 # Of these there is nothing to say but that they are.
 WITHOUT_PROPERTIES = frozenset(
-    ["Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.Network/privateDnsZones"]
+    [
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "Microsoft.Network/privateDnsZones",
+        "Microsoft.Storage/storageAccounts/blobServices",
+    ]
 )
 
 
