@@ -45,7 +45,7 @@ def app_of(outcome: Outcome, package: str) -> Resource:
 
 def job_of(outcome: Outcome) -> Resource:
     """The job that makes the users of the database."""
-    (job,) = outcome.of("Microsoft.App/jobs")
+    (job,) = [each for each in outcome.of("Microsoft.App/jobs") if each.module == "users"]
     return job
 
 

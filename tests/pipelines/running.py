@@ -30,9 +30,8 @@ class GitHub:
     printed: str = ""
 
     def __post_init__(self) -> None:
-        for name in ("bicep", ".github", "web"):
+        for name in ("bicep", ".github", "web", "Dockerfile"):
             (self.folder / name).symlink_to(ROOT / name)
-        (self.folder / "Dockerfile").write_text("ARG PYTHON_IMAGE=python:3\n")
         (self.folder / "says").write_text("".join(f"{name}={text}\n" for name, text in self.says.items()))
         (self.folder / "asked").touch()
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.bicep.project import ENVIRONMENTS
+from tests.bicep.project import ENVIRONMENTS, parameters_of, sources
 from tests.bicep.settings import app_of, container_of, deployed
 from tests.bicep.test_guide import asked_by
 from tests.pipelines.checks import ROOT
@@ -68,7 +68,10 @@ def test_the_plan_builds_the_image_and_shows_what_would_change_before_anybody_ap
         "docker buildx build --platform",
         "az deployment group what-if",
     ]
-    assert "PYTHON_IMAGE=python:3@sha256:base" in run.asked[-2]
+    known = re.findall(r"^ARG (\w+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    passed = dict(re.findall(r"--build-arg (\w+)=(\S+)", run.asked[-2]))
+    assert passed.keys() == {"PYTHON_IMAGE", "REVISION", "SOURCE"} <= set(known)
+    assert re.fullmatch(r"python:[\w.-]+@sha256:base", passed["PYTHON_IMAGE"])
     assert "--provenance=mode=max" in run.asked[-2]
     assert "--parameters bicep/env/test.bicepparam --validation-level ProviderNoRbac" in run.asked[-1]
     assert IMAGE in run.summary
@@ -128,7 +131,10 @@ def test_when_it_fails_each_app_goes_back_to_its_own_revision_and_no_page_is_pub
     assert rolled_back(run) == [(BROKER, f"{BROKER}--old"), (ENRICHMENT, f"{ENRICHMENT}--older")]
     assert "Azure/static-web-apps-deploy" not in "\n".join(run.asked)
     if says == {f"{BROKER}-probe": "Failed"}:
-        assert sum("execution show" in line for line in run.asked) == 1  # what has failed is not waited for
+        waits = [
+            line for line in run.asked if f"execution show --resource-group voice --name {BROKER}" in line
+        ]
+        assert len(waits) == 1  # what has failed is not waited for
     assert ('{"works": false}' in run.printed) is (f"{BROKER}-probe" in says)  # what the probe said
 
 
@@ -169,7 +175,8 @@ def test_a_secret_that_github_does_not_have_stops_it_before_it_begins(github):
 
 def test_every_variable_that_an_environment_asks_for_is_passed_on_and_no_other():
     (step,) = [each for each in workflow("deploy")["jobs"]["apply"]["steps"] if each.get("name") == "Apply"]
-    assert set(step["env"]) == set().union(*map(asked_by, ENVIRONMENTS))
+    read = "\n".join(sources()[parameters_of(environment)] for environment in ENVIRONMENTS)
+    assert set(step["env"]) == set(re.findall(r"readEnvironmentVariable\('(\w+)'", read))
     assert workflow("deploy")["on"]["workflow_dispatch"]["inputs"]["environment"]["options"] == [
         *ENVIRONMENTS
     ]
