@@ -1,4 +1,7 @@
-"""Carries out a Dockerfile in plain folders, step by step. What is not known here ends it: no step is passed over."""
+"""Carries out a Dockerfile in plain folders, step by step.
+
+What is not known here ends it: no step is passed over.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ import sysconfig
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tests.image.context import Context
+from tests.image.context import Context, context_of
+from tests.image.memory import Memory
 from tests.image.recipe import ROOT, Stage, Step, expanded, stages
 from tests.image.sandbox import BASE_ENVIRONMENT, Inside, new_root
 
@@ -25,9 +30,10 @@ class NotCarriedOut(Exception):
 
 @dataclass(slots=True)
 class Image:
-    """A stage as it is being built: its files in ``root``, and how it is started."""
+    """A stage as it is being built: its files in the folder ``name`` of the memory, and how it is started."""
 
-    root: Path
+    memory: Memory
+    name: str
     environment: dict[str, str] = field(default_factory=lambda: dict(BASE_ENVIRONMENT))
     arguments: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
@@ -38,6 +44,11 @@ class Image:
     stop_signal: str = ""
 
     @property
+    def root(self) -> Path:
+        """Its files, for whoever looks from outside."""
+        return self.memory.seen / self.name
+
+    @property
     def variables(self) -> dict[str, str]:
         """What a step may name: ENV wins over ARG."""
         return self.arguments | self.environment
@@ -46,13 +57,18 @@ class Image:
         """An absolute path, as seen from its working directory."""
         return posixpath.normpath(posixpath.join(self.workdir, path))
 
+    def inside(self, variables: Mapping[str, str], **more: Any) -> Inside:
+        """A process in it, as its user, with its variables and those."""
+        root = self.memory.folder / self.name
+        return Inside(self.memory, root, self.workdir, self.user, {**self.environment, **variables}, **more)
+
 
 @dataclass(slots=True)
 class Build:
     """One run of a Dockerfile. ``given`` are build arguments."""
 
     context: Context
-    folder: Path
+    memory: Memory
     given: Mapping[str, str] = field(default_factory=dict)
     built: dict[str, Image] = field(default_factory=dict)
 
@@ -61,10 +77,11 @@ class Build:
         for number, stage in enumerate(stages(text, self.given)):
             if stage.base in self.built:
                 raise NotCarriedOut(f"FROM {stage.base}: a stage upon a stage")
-            image = Image(new_root(self.folder / f"stage-{number}"))
+            image = Image(self.memory, stage.name or str(number))
+            new_root(image.root)
             for step in stage.steps:
                 self._carry_out(step, image, stage)
-            self.built[stage.name or str(number)] = image
+            self.built[image.name] = image
         return image
 
     def _carry_out(self, step: Step, image: Image, stage: Stage) -> None:
@@ -111,10 +128,7 @@ class Build:
             raise NotCarriedOut(f"RUN with {step.flags}")
         words = step.arguments if step.is_exec else ["/bin/sh", "-c", step.arguments[0]]
         # The packages come from what is installed beside these tests: see stand_in/pip.
-        inside = Inside(
-            image.root,
-            image.workdir,
-            image.user,
+        inside = image.inside(
             {**image.variables, "PYTHONPATH": "/tmp/stand-in"},
             is_read_only=False,
             readable={"/tmp/stand-in": STAND_IN, "/tmp/installed": INSTALLED},
@@ -124,11 +138,9 @@ class Build:
             raise NotCarriedOut(f"RUN {step.arguments[0]}\n{done.stdout}{done.stderr}")
 
 
-def rebuilt(folder: Path, text: str, rules: str, **given: str) -> Image:
+def rebuilt(place: Memory, text: str, rules: str, **given: str) -> Image:
     """The image of the repository as it stands, by that Dockerfile and that ``.dockerignore``."""
-    from tests.image.context import context_of
-
-    return Build(context_of(ROOT, rules), folder, given).run(text)
+    return Build(context_of(ROOT, rules), place, given).run(text)
 
 
 def _say_how_it_starts(step: Step, image: Image) -> None:
@@ -152,7 +164,7 @@ def _as_list(step: Step) -> list[str]:
 
 
 def _place(image: Image, target: str, name: str, is_folder: bool) -> Path:
-    """Where a thing called ``name`` comes to lie: a folder's content goes into the target, a file beside others."""
+    """Where a thing called ``name`` comes to lie: a folder's content goes into the target, a file beside."""
     there = image.root / image.here(target)[1:]
     return there / name if not is_folder and (target.endswith("/") or there.is_dir()) else there
 

@@ -1,4 +1,7 @@
-"""The two apps started out of the image, as Bicep starts them in staging; Azure, its databases and Zep are not there."""
+"""The two apps started out of the image, as Bicep starts them in staging.
+
+Azure, its databases and Zep are not there.
+"""
 
 from __future__ import annotations
 
@@ -70,13 +73,6 @@ def on_port(words: list[str], port: int) -> list[str]:
     return [word.replace(PORT, str(port)) for word in words]
 
 
-def inside(image: Image, data: Path, variables: dict[str, str]) -> Inside:
-    """A root that can only be read, but for /tmp, and for ``data`` as a volume at /data."""
-    return Inside(
-        image.root, image.workdir, image.user, image.environment | variables, writable={"/data": data}
-    )
-
-
 async def run(place: Inside, *words: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         *place.command(*words), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
@@ -110,7 +106,8 @@ async def system(image: Image, folder: Path) -> AsyncIterator[System]:
         for package, differing in changed.items():
             staged = variables_of(deployed(ENVIRONMENT), package)
             variables = {name: value for name, value in staged.items() if name not in NOT_HERE} | differing
-            place = inside(image, volume(image, folder / package), variables)
+            # A root that can only be read, but for /tmp, and a volume at /data.
+            place = image.inside(variables, writable={"/data": volume(image, folder / package)})
             apps[package] = await started(package, ports[package], place, folder)
             stack.push_async_callback(apps[package].running.kill)
         await asyncio.gather(simulator.answers(), *(app.running.answers() for app in apps.values()))

@@ -18,7 +18,7 @@ class Context:
     ignored: PatternMatcher
 
     def files(self, under: str = ".") -> list[str]:
-        """The paths below ``under``, or ``under`` itself. Raises FileNotFoundError where nothing is let through."""
+        """Paths below ``under``, or itself. Raises FileNotFoundError when nothing is let through."""
         top = os.path.normpath(under)
         found = [path for path in self._walk("") if top in (".", path) or path.startswith(f"{top}/")]
         if not found:

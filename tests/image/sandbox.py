@@ -1,18 +1,19 @@
 """A process in a root of its own, as a container has it, out of Linux's own parts: no Docker is needed.
 
-The base image is this machine's: its /usr and /etc, read-only, with the Python of these tests in /usr/local. The
-process is the first of its own process space, so signals reach it as they reach a container's. Network and kernel
-are the machine's. It needs root, for it mounts.
+The base image is this machine's: its /usr and /etc, read-only, with the Python of these tests in /usr/local.
+The process is the first of its own process space, so signals reach it as they reach a container's. Network
+and kernel are the machine's.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from tests.image.memory import Memory
 
 SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 DEVICES = ("null", "zero", "random", "urandom")
@@ -28,17 +29,15 @@ APART = ("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--ki
 AS_USER = "setpriv --reuid={0} --regid={1} --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all"
 
 
-class NotRoot(Exception):
-    """Only root may mount."""
-
-
 @dataclass(frozen=True, slots=True)
 class Inside:
     """How a process is started in a root. ``user`` is ``UID:GID``, or nothing for root.
 
-    ``writable`` are folders of the machine by their place inside; ``readable`` can only be read.
+    ``root`` is a folder in ``memory``. ``writable`` are folders of the machine by their place inside;
+    ``readable`` can only be read.
     """
 
+    memory: Memory
     root: Path
     workdir: str
     user: str
@@ -49,13 +48,11 @@ class Inside:
 
     def command(self, *words: str) -> list[str]:
         """What to start on this machine, so that ``words`` run in there."""
-        if os.geteuid() != 0:
-            raise NotRoot("the image is rebuilt and started in roots of their own: run these tests as root")
         variables = [f"{name}={value}" for name, value in self.environment.items()]
         start = ["env", "-i", "-C", self.workdir, *variables, *words]
         become = AS_USER.format(*_numbers(self.user)).split() if self.user else []
         lines = [*self._mounts(), shlex.join(["exec", "chroot", str(self.root), *become, *start])]
-        return [*APART, "sh", "-euc", "\n".join(lines)]
+        return [*self.memory.enter, *APART, "sh", "-euc", "\n".join(lines)]
 
     def _mounts(self) -> list[str]:
         root = str(self.root)

@@ -15,14 +15,15 @@ import pytest_asyncio
 
 from tests.image.building import rebuilt
 from tests.image.containers import on_port, system
+from tests.image.memory import memory
 from tests.image.recipe import RECIPE, ROOT
 from tests.image.stand_in.pip.__main__ import pinned
 from tests.local.processes import free_port
 from tests.waiting import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+ASKED = pytest.mark.asyncio(loop_scope="module")  # in the loop that the apps were started in
 
-# Tries to make a file in every folder that the image brought, and says where it could and what is not read-only.
+# Tries to make a file in every folder that the image brought; says where it could, and what is not read-only.
 TRIES_TO_WRITE = """
 import os
 for folder, folders, _ in os.walk("/"):
@@ -40,8 +41,8 @@ for folder, folders, _ in os.walk("/"):
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("image")
-    return rebuilt(folder, RECIPE, (ROOT / ".dockerignore").read_text(), REVISION="0123abc")
+    with memory(tmp_path_factory.mktemp("image")) as place:
+        yield rebuilt(place, RECIPE, (ROOT / ".dockerignore").read_text(), REVISION="0123abc")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -56,6 +57,7 @@ async def http():
         yield client
 
 
+@ASKED
 async def test_a_caller_gets_a_token_and_what_was_said_is_read_back(apps, http):
     minted = (await http.post(f"{apps.broker.url}/realtime/token", json={})).raise_for_status().json()
     assert minted["token"].startswith("ek_")
@@ -76,11 +78,13 @@ async def test_a_caller_gets_a_token_and_what_was_said_is_read_back(apps, http):
     assert await until(read_back) == ["Hello"]
 
 
+@ASKED
 async def test_both_are_ready(apps, http):
     for app in (apps.broker, apps.enrichment):
         assert (await http.get(f"{app.url}/ready")).status_code == 200, app.running.tail()
 
 
+@ASKED
 async def test_docker_s_health_check_sees_who_is_up_and_who_is_not(image, apps):
     up = on_port(image.health, apps.enrichment.running.service.port)
     down = on_port(image.health, free_port())
@@ -88,16 +92,15 @@ async def test_docker_s_health_check_sees_who_is_up_and_who_is_not(image, apps):
     assert (await apps.enrichment.run(*down))[0] == 1
 
 
-async def test_they_are_nobody_and_can_become_nobody_else(apps):
+def test_they_are_nobody_and_can_become_nobody_else(apps):
     for app in (apps.broker, apps.enrichment):
-        said = dict(
-            line.split(":\t", 1) for line in Path(f"/proc/{app.first.pid}/status").read_text().splitlines()
-        )
-        assert said["Uid"].split() == ["10001"] * 4
-        assert said["Gid"].split() == ["10001"] * 4
+        lines = Path(f"/proc/{app.first.pid}/status").read_text().splitlines()
+        said = dict(line.split(":\t", 1) for line in lines)
+        assert said["Uid"].split() == said["Gid"].split() == ["10001"] * 4
         assert (said["Groups"].strip(), int(said["CapEff"], 16), said["NoNewPrivs"]) == ("", 0, "1")
 
 
+@ASKED
 async def test_nothing_but_tmp_and_data_can_be_written(apps):
     code, said = await apps.enrichment.run("python", "-c", TRIES_TO_WRITE)
     made = {line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("made")}
@@ -106,13 +109,13 @@ async def test_nothing_but_tmp_and_data_can_be_written(apps):
     assert (made, can_be) == ({"/tmp", "/data"}, {"/tmp", "/data", "/proc"})
 
 
-async def test_what_enrichment_keeps_is_in_data(apps):
+def test_what_enrichment_keeps_is_in_data(apps):
     kept = {path.name for path in apps.enrichment.inside.writable["/data"].iterdir()}
     assert {"outbox.db", "memory.db"} <= kept
     assert not [*apps.broker.inside.writable["/data"].iterdir()]
 
 
-async def test_all_but_data_is_root_s_and_nobody_else_may_change_it(image):
+def test_all_but_data_is_root_s_and_nobody_else_may_change_it(image):
     for folder, folders, files in os.walk(image.root):
         for name in chain(folders, files):
             path = Path(folder, name)
@@ -122,7 +125,7 @@ async def test_all_but_data_is_root_s_and_nobody_else_may_change_it(image):
             assert not found.st_mode & (stat.S_ISUID | stat.S_ISGID), path
 
 
-async def test_of_ours_it_holds_the_two_packages_with_their_bytecode_and_nothing_more(image):
+def test_of_ours_it_holds_the_two_packages_with_their_bytecode_and_nothing_more(image):
     listed = subprocess.run(
         ["git", "ls-files", "broker", "enrichment"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -134,7 +137,7 @@ async def test_of_ours_it_holds_the_two_packages_with_their_bytecode_and_nothing
     assert compiled == {path for path in ours if path.suffix == ".py"}
 
 
-async def test_what_it_lists_is_what_the_lock_has_and_what_is_there(image):
+def test_what_it_lists_is_what_the_lock_has_and_what_is_there(image):
     listed = json.loads((image.root / "app/sbom.json").read_text())
     assert listed["metadata"]["component"]["name"] == "voicelive"
     locked = {(name, version) for name, version in pinned((ROOT / "requirements-image.lock").read_text())}
@@ -143,11 +146,12 @@ async def test_what_it_lists_is_what_the_lock_has_and_what_is_there(image):
     }
 
 
-async def test_it_says_which_commit_it_is_of(image):
+def test_it_says_which_commit_it_is_of(image):
     assert image.labels["org.opencontainers.image.revision"] == "0123abc"
     assert all(image.labels.values())
 
 
+@ASKED
 async def test_told_to_end_it_says_so_first_and_ends_with_0(image, apps, http):
     assert image.stop_signal == "SIGTERM"
     for app in (apps.broker, apps.enrichment):

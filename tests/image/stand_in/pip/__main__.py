@@ -1,8 +1,7 @@
-"""``python -m pip --python VENV install … --require-hashes --only-binary :all: -r LOCK``, without a network and in
-half a second.
+"""``python -m pip --python VENV install … --require-hashes --only-binary :all: -r LOCK``, without a network.
 
-Takes the packages of the lock from the folder where pip itself has installed them for these tests, with their
-hashes; any other version, or any other way to call pip, ends the build. Pip itself takes 13 s for it.
+Takes the packages of the lock from the folder where pip itself has installed them for these tests, by their
+hashes. Any other version, or any other way to call pip, ends the build. Pip itself takes 13 s of CPU for it.
 """
 
 from __future__ import annotations
