@@ -1,4 +1,4 @@
-"""Every file goes through the compiler, of which this machine has none: what is made up says what it would get."""
+"""Every file goes through the compiler. This machine has none: one that is made up says what it would get."""
 
 from __future__ import annotations
 
