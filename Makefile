@@ -36,11 +36,13 @@ test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m pytest tests/test_fault_drill.py
 
 .PHONY: check
-check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScript
+check: $(INSTALLED) $(TSC) ## Check format, lint and types of Python and JavaScript, Bicep, workflows and shell
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
 	@$(PY) -m tests.node $(TSC) -p web
+	@$(PY) -m tests.bicep
+	@$(PY) -m tests.pipelines
 
 .PHONY: audit
 audit: $(INSTALLED) ## Look up the known weaknesses of every locked package (asks public advisories)

@@ -78,6 +78,17 @@ param logLevel string
 param databaseTier string
 param databaseSku string
 
+@description('Share of all traces that Application Insights gets, 0 to 1; 0 sends none.')
+param tracesRatio string
+
+@description('For so many days nobody can delete an anchor of the audit.')
+@minValue(1)
+@maxValue(3650)
+param anchorDays int
+
+@description('True once the policies that keep anchors have been locked.')
+param anchorsLocked bool
+
 @description('Backups are kept in the paired region too.')
 param databaseGeoBackup bool
 
@@ -113,11 +124,25 @@ param pagerDutyUrl string = ''
 @secure()
 param slackUrl string = ''
 
+@description('Of the administrator, whom only the job of the users is.')
 @secure()
 param databasePassword string
 
 @secure()
+param brokerDatabasePassword string
+
+@secure()
+param enrichmentDatabasePassword string
+
+@description('What a scraper of /metrics must bear.')
+@secure()
+param metricsToken string
+
+@secure()
 param grantSigningKey string
+
+@description('Public keys that are published beside the own one, while grant keys are changed.')
+param grantOtherKeys string = ''
 
 @secure()
 param zepApiKey string
@@ -139,6 +164,7 @@ var furtherDomains = map(skip(voiceAccounts, 1), account => {
 })
 var brokerName = '${namePrefix}-env-broker'
 var enrichmentName = '${namePrefix}-env-enrichment'
+var usersName = '${namePrefix}-env-users'
 
 module logs 'modules/logs.bicep' = {
   name: 'logs'
@@ -164,6 +190,7 @@ module pull 'modules/pull.bicep' = {
     principalIds: [
       identities.outputs.brokerPrincipalId
       identities.outputs.enrichmentPrincipalId
+      identities.outputs.usersPrincipalId
     ]
   }
 }
@@ -190,7 +217,10 @@ module database 'modules/database.bicep' = {
   }
 }
 
-var databaseUser = 'voicelive:${uriComponent(databasePassword)}'
+// Each app has a user of its own, with a database of the same name for all that it keeps.
+var administrator = 'voicelive:${uriComponent(databasePassword)}'
+var brokerUser = 'broker:${uriComponent(brokerDatabasePassword)}'
+var enrichmentUser = 'enrichment:${uriComponent(enrichmentDatabasePassword)}'
 var databaseServer = '${database.outputs.host}:5432'
 
 module vault 'modules/vault.bicep' = {
@@ -200,19 +230,38 @@ module vault 'modules/vault.bicep' = {
     name: '${namePrefix}envkv${suffix}'
     sku: vaultSku
     isPublic: !privateLink
-    readerIds: [
-      identities.outputs.brokerPrincipalId
-      identities.outputs.enrichmentPrincipalId
-    ]
     secrets: union({
-      'database-url': 'postgresql://${databaseUser}@${databaseServer}/outbox?sslmode=require'
-      'limits-url': 'postgresql://${databaseUser}@${databaseServer}/limits?sslmode=require'
+      'database-admin-url': 'postgresql://${administrator}@${databaseServer}/postgres?sslmode=require'
+      'broker-database-url': 'postgresql://${brokerUser}@${databaseServer}/broker?sslmode=require'
+      'enrichment-database-url': 'postgresql://${enrichmentUser}@${databaseServer}/enrichment?sslmode=require'
       'grant-signing-key': grantSigningKey
+      'metrics-token': metricsToken
       'zep-api-key': zepApiKey
     }, auditEnabled ? {
-      'audit-url': 'postgresql://${databaseUser}@${databaseServer}/audit?sslmode=require'
       'audit-key': auditKey
     } : {})
+  }
+}
+
+module anchors 'modules/anchors.bicep' = if (auditEnabled) {
+  name: 'anchors'
+  params: {
+    location: location
+    name: '${namePrefix}anchors${suffix}'
+    sku: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS'
+    isPublic: !privateLink
+    days: anchorDays
+    isLocked: anchorsLocked
+    writers: [
+      {
+        container: 'broker'
+        principalId: identities.outputs.brokerPrincipalId
+      }
+      {
+        container: 'enrichment'
+        principalId: identities.outputs.enrichmentPrincipalId
+      }
+    ]
   }
 }
 
@@ -236,6 +285,7 @@ module links 'modules/links.bicep' = if (privateLink) {
     subnetId: network!.outputs.endpointsSubnetId
     vaultId: vault.outputs.id
     databaseId: database.outputs.id
+    anchorsId: auditEnabled ? anchors!.outputs.id : ''
     voiceNames: map(voiceAccounts, account => account.name)
     zoneIds: network!.outputs.zoneIds
   }
@@ -269,7 +319,8 @@ var enrichmentUrl = 'https://${enrichmentName}.${space.outputs.domain}'
 var jwksUrl = '${brokerUrl}/.well-known/jwks.json'
 var voiceEndpoint = 'https://${voiceAccounts[0].name}.openai.azure.com'
 
-// What both apps read. Limits are on everywhere: a broker that lets everybody in is on the internet too.
+// What both apps read. Who reads which secret follows from what each is given here.
+// Limits are on everywhere: a broker that lets everybody in is on the internet too.
 var sharedSettings = {
   ENVIRONMENT: environment
   AUTH_REQUIRED: authRequired ? 'true' : 'false'
@@ -284,13 +335,82 @@ var sharedSettings = {
   LIMITS: 'on'
   TRUSTED_PROXIES: '1'
   DRAIN_S: '20'
+  TRACES: tracesRatio == '0' ? 'off' : 'azure-monitor'
+  TRACES_RATIO: tracesRatio
+  APPLICATIONINSIGHTS_CONNECTION_STRING: logs.outputs.insightsConnection
+  // The exporter reads these itself: it would tell Microsoft how it is used.
+  APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL: 'true'
+  APPLICATIONINSIGHTS_SDKSTATS_DISABLED: 'true'
+  APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED: 'true'
 }
-var sharedVaultSettings = union({
-  LIMITS_URL: 'limits-url'
+var anchorsUrl = auditEnabled ? anchors!.outputs.url : ''
+var brokerVaultSettings = union({
+  GRANT_SIGNING_KEY: 'grant-signing-key'
+  LIMITS_URL: 'broker-database-url'
+  METRICS_TOKEN: 'metrics-token'
 }, auditEnabled ? {
   AUDIT_KEY: 'audit-key'
-  AUDIT_URL: 'audit-url'
+  AUDIT_URL: 'broker-database-url'
 } : {})
+var enrichmentVaultSettings = union({
+  DATABASE_URL: 'enrichment-database-url'
+  LIMITS_URL: 'enrichment-database-url'
+  METRICS_TOKEN: 'metrics-token'
+  ZEP_API_KEY: 'zep-api-key'
+}, auditEnabled ? {
+  AUDIT_KEY: 'audit-key'
+  AUDIT_URL: 'enrichment-database-url'
+} : {})
+var usersVaultSettings = {
+  ADMIN_URL: 'database-admin-url'
+  BROKER_URL: 'broker-database-url'
+  ENRICHMENT_URL: 'enrichment-database-url'
+}
+
+module brokerReads 'modules/reads.bicep' = {
+  name: 'reads-broker'
+  params: {
+    vaultName: vault.outputs.name
+    secretNames: union(map(items(brokerVaultSettings), setting => setting.value), [])
+    readerId: identities.outputs.brokerPrincipalId
+  }
+}
+
+module enrichmentReads 'modules/reads.bicep' = {
+  name: 'reads-enrichment'
+  params: {
+    vaultName: vault.outputs.name
+    secretNames: union(map(items(enrichmentVaultSettings), setting => setting.value), [])
+    readerId: identities.outputs.enrichmentPrincipalId
+  }
+}
+
+module usersReads 'modules/reads.bicep' = {
+  name: 'reads-users'
+  params: {
+    vaultName: vault.outputs.name
+    secretNames: map(items(usersVaultSettings), setting => setting.value)
+    readerId: identities.outputs.usersPrincipalId
+  }
+}
+
+module users 'modules/users.bicep' = {
+  name: 'users'
+  params: {
+    location: location
+    name: usersName
+    image: image
+    registryServer: pull.outputs.server
+    spaceId: space.outputs.id
+    identityId: identities.outputs.usersId
+    vaultUri: vault.outputs.uri
+    vaultSettings: usersVaultSettings
+  }
+  dependsOn: [
+    usersReads
+    links
+  ]
+}
 
 module broker 'modules/app.bicep' = {
   name: 'broker'
@@ -318,14 +438,17 @@ module broker 'modules/app.bicep' = {
       AZURE_VOICELIVE_DOMAINS: string(furtherDomains)
       TRANSCRIPTION_MODEL: transcriptionModel
       ENRICHMENT_URL: enrichmentUrl
-    })
-    vaultSettings: union(sharedVaultSettings, {
-      GRANT_SIGNING_KEY: 'grant-signing-key'
-    })
+      GRANT_OTHER_KEYS: grantOtherKeys
+    }, auditEnabled ? {
+      AUDIT_ANCHOR_URL: '${anchorsUrl}broker'
+      AUDIT_ANCHOR_CLIENT_ID: identities.outputs.brokerClientId
+    } : {})
+    vaultSettings: brokerVaultSettings
   }
   dependsOn: [
     voice
     links
+    brokerReads
   ]
 }
 
@@ -345,20 +468,21 @@ module enrichment 'modules/app.bicep' = {
     memory: memory
     minReplicas: minReplicas
     maxReplicas: maxReplicas
-    outboxReference: 'database-url'
+    outboxReference: 'enrichment-database-url'
     settings: union(sharedSettings, {
       MEMORY_BACKEND: memoryBackend
       ZEP_API_URL: zepUrl
       GRANT_JWKS_URL: jwksUrl
       DATA_RETENTION_DAYS: string(retentionDays)
-    })
-    vaultSettings: union(sharedVaultSettings, {
-      DATABASE_URL: 'database-url'
-      ZEP_API_KEY: 'zep-api-key'
-    })
+    }, auditEnabled ? {
+      AUDIT_ANCHOR_URL: '${anchorsUrl}enrichment'
+      AUDIT_ANCHOR_CLIENT_ID: identities.outputs.enrichmentClientId
+    } : {})
+    vaultSettings: enrichmentVaultSettings
   }
   dependsOn: [
     links
+    enrichmentReads
   ]
 }
 
@@ -376,6 +500,8 @@ module alarm 'modules/alerts.bicep' = if (alerts) {
 }
 
 output brokerUrl string = brokerUrl
+output enrichmentUrl string = enrichmentUrl
+output usersName string = usersName
 output pageName string = page.outputs.name
 output CORS_ORIGINS string = string([
   page.outputs.origin

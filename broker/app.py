@@ -21,6 +21,7 @@ from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.door import Door
 from broker.edge.entra import Entra
+from broker.edge.figures import Figures
 from broker.edge.grants import GrantSigner, load_public_keys, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
@@ -136,7 +137,8 @@ def _lifespan(
                 opening = _opening(settings, chain, recall, quota, audit, now)
                 scraping = _scraping(settings, metrics, opening)
                 callers, door = _callers(settings, entra), door_of(settings, now)
-                yield _state(settings, opening, canary, callers, door, scraping)
+                async with background(figures=Figures("broker", "/realtime/token", scraping).run()):
+                    yield _state(settings, opening, canary, callers, door, scraping)
 
     return lifespan
 

@@ -21,6 +21,7 @@ from broker.edge.audit.wiring import audit_of
 from broker.edge.background import background
 from broker.edge.callers import Callers, callers_for
 from broker.edge.entra import Entra
+from broker.edge.figures import Figures
 from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
@@ -101,8 +102,7 @@ def _lifespan(
     tracing: Tracing,
     metrics: EdgeMetrics,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[State]]:
-    clock = now or time.time
-    turns = TurnMetrics(metrics.registry)
+    clock, turns = now or time.time, TurnMetrics(metrics.registry)
     asked = turns.asked_zep
 
     @asynccontextmanager
@@ -121,8 +121,9 @@ def _lifespan(
             delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
+            scraping = _scraping(settings, metrics, outbox, audit)
             async with (
-                background(sign_in=entra.keep_fresh() if entra else None),
+                background(sign_in=entra.keep_fresh() if entra else None, figures=_figures(scraping)),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
@@ -139,7 +140,7 @@ def _lifespan(
                     "beside": (sweeping, hearing),
                     "erasure": ErasureOnRecord(erasure, audit),
                     "audit": audit,
-                    "scraping": _scraping(settings, metrics, outbox, audit),
+                    "scraping": scraping,
                     "now": clock,
                 }
 
@@ -149,6 +150,10 @@ def _lifespan(
 def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
     is_open = not settings.environment.holds_people_s_data
     return Scraping(metrics.registry, partial(looked_up, outbox, audit), settings.metrics_token, is_open)
+
+
+def _figures(scraping: Scraping) -> Coroutine[Any, Any, None]:
+    return Figures("enrichment", "/memory/enrich", scraping).run()
 
 
 Closed = TypeVar("Closed", bound=Closing)

@@ -31,6 +31,9 @@ param auditEnabled = false
 param retentionDays = 30
 param logRetentionDays = 30
 param logLevel = 'INFO'
+param tracesRatio = '0'
+param anchorDays = 1
+param anchorsLocked = false
 
 param databaseTier = 'Burstable'
 param databaseSku = 'Standard_B2s'
@@ -44,5 +47,9 @@ param zepUrl = readEnvironmentVariable('ZEP_API_URL')
 param alerts = false
 
 param databasePassword = readEnvironmentVariable('DATABASE_PASSWORD')
+param brokerDatabasePassword = readEnvironmentVariable('BROKER_DATABASE_PASSWORD')
+param enrichmentDatabasePassword = readEnvironmentVariable('ENRICHMENT_DATABASE_PASSWORD')
+param metricsToken = readEnvironmentVariable('METRICS_TOKEN')
 param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param grantOtherKeys = readEnvironmentVariable('GRANT_OTHER_KEYS', '')
 param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')

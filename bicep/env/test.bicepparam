@@ -35,6 +35,9 @@ param auditEnabled = true
 param retentionDays = 1
 param logRetentionDays = 30
 param logLevel = 'INFO'
+param tracesRatio = '1'
+param anchorDays = 1
+param anchorsLocked = false
 
 param databaseTier = 'Burstable'
 param databaseSku = 'Standard_B2s'
@@ -48,6 +51,10 @@ param zepUrl = readEnvironmentVariable('ZEP_API_URL')
 param alerts = false
 
 param databasePassword = readEnvironmentVariable('DATABASE_PASSWORD')
+param brokerDatabasePassword = readEnvironmentVariable('BROKER_DATABASE_PASSWORD')
+param enrichmentDatabasePassword = readEnvironmentVariable('ENRICHMENT_DATABASE_PASSWORD')
+param metricsToken = readEnvironmentVariable('METRICS_TOKEN')
 param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param grantOtherKeys = readEnvironmentVariable('GRANT_OTHER_KEYS', '')
 param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')
 param auditKey = readEnvironmentVariable('AUDIT_KEY')

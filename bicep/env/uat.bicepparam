@@ -39,6 +39,9 @@ param auditEnabled = true
 param retentionDays = 90
 param logRetentionDays = 30
 param logLevel = 'INFO'
+param tracesRatio = '1'
+param anchorDays = 90
+param anchorsLocked = false
 
 param databaseTier = 'Burstable'
 param databaseSku = 'Standard_B2s'
@@ -56,6 +59,10 @@ param pagerDutyUrl = readEnvironmentVariable('PAGERDUTY_URL')
 param slackUrl = readEnvironmentVariable('SLACK_URL')
 
 param databasePassword = readEnvironmentVariable('DATABASE_PASSWORD')
+param brokerDatabasePassword = readEnvironmentVariable('BROKER_DATABASE_PASSWORD')
+param enrichmentDatabasePassword = readEnvironmentVariable('ENRICHMENT_DATABASE_PASSWORD')
+param metricsToken = readEnvironmentVariable('METRICS_TOKEN')
 param grantSigningKey = readEnvironmentVariable('GRANT_SIGNING_KEY')
+param grantOtherKeys = readEnvironmentVariable('GRANT_OTHER_KEYS', '')
 param zepApiKey = readEnvironmentVariable('ZEP_API_KEY')
 param auditKey = readEnvironmentVariable('AUDIT_KEY')

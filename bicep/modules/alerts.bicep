@@ -1,5 +1,6 @@
 // Whom to tell, and of what. Every query answers with one number `v`; more than `above` raises the alert.
-// Tables: AppRequests and AppMetrics are filled by the apps' telemetry, the console log by the platform.
+// All of them read the apps' log, which the platform brings into the workspace: nothing else reaches Azure Monitor
+// from Container Apps whole, for spans are a share. `figures` is what each process says of itself every minute.
 param location string
 param namePrefix string
 param workspaceId string
@@ -84,6 +85,12 @@ resource security 'Microsoft.Insights/actionGroups@2023-01-01' = {
   }
 }
 
+var lines = 'ContainerAppConsoleLogs_CL | extend line = parse_json(Log_s) | extend event = tostring(line.event)'
+var figures = '${lines} | where event == "figures"'
+var ofBroker = '${figures} and tostring(line.service) == "broker"'
+var ofEnrichment = '${figures} and tostring(line.service) == "enrichment"'
+var sums = 'summarize t = sum(tolong(line.requests)), b = sum(tolong(line.failed))'
+var nowSums = 'now = sumif(tolong(line.requests), isNow), badNow = sumif(tolong(line.failed), isNow)'
 var rules = [
   {
     name: 'voice-error-rate'
@@ -93,22 +100,17 @@ var rules = [
     every: 'PT1M'
     above: 5
     group: onCall.id
-    query: '''
-AppRequests | where Name has "realtime/token"
-| summarize t = count(), b = countif(toint(ResultCode) >= 500) | where t >= 20 | extend v = 100.0 * b / t
-'''
+    query: '${ofBroker} | ${sums} | where t >= 20 | extend v = 100.0 * b / t'
   }
   {
     name: 'latency'
-    about: 'The slowest twentieth of answers to a token or a chat takes more than 3 s.'
+    about: 'The slowest twentieth of answers to a token, or to a post of turns, takes more than 3 s.'
     severity: 2
     window: 'PT15M'
     every: 'PT5M'
-    above: 3000
+    above: 5
     group: team.id
-    query: '''
-AppRequests | where Name has_any ("chat", "realtime/token") | summarize v = percentile(DurationMs, 95) by Name
-'''
+    query: '${figures} | summarize t = sum(tolong(line.requests)), s = sum(tolong(line.slow)) by tostring(line.service) | where t >= 20 | extend v = 100.0 * s / t'
   }
   {
     name: 'active-sessions'
@@ -118,10 +120,7 @@ AppRequests | where Name has_any ("chat", "realtime/token") | summarize v = perc
     every: 'PT5M'
     above: 100
     group: readers.id
-    query: '''
-AppMetrics | where Name == "engram.sessions.active"
-| summarize v = max(Max) by AppRoleInstance | summarize v = sum(v)
-'''
+    query: '${ofBroker} | summarize v = max(tolong(line.active)) by tostring(line.process) | summarize v = sum(v)'
   }
   {
     name: 'sign-in-failures'
@@ -131,9 +130,7 @@ AppMetrics | where Name == "engram.sessions.active"
     every: 'PT1M'
     above: 10
     group: security.id
-    query: '''
-AppMetrics | where Name == "engram.auth.failures" | summarize v = sum(Sum) by bin(TimeGenerated, 1m)
-'''
+    query: '${figures} | summarize v = sum(tolong(line.refused)) by bin(TimeGenerated, 1m)'
   }
   {
     name: 'budget-fast'
@@ -143,12 +140,7 @@ AppMetrics | where Name == "engram.auth.failures" | summarize v = sum(Sum) by bi
     every: 'PT5M'
     above: 0
     group: onCall.id
-    query: '''
-AppRequests | where Name has "realtime/token" | extend bad = toint(ResultCode) >= 500
-| summarize t = count(), b = countif(bad), now = countif(TimeGenerated > ago(5m)),
-  badNow = countif(bad and TimeGenerated > ago(5m))
-| where b >= 5 and now > 0 | extend v = toint(b > 0.0144 * t and badNow > 0.0144 * now)
-'''
+    query: '${ofBroker} | extend isNow = TimeGenerated > ago(5m) | ${sums}, ${nowSums} | where b >= 5 and now > 0 | extend v = toint(b > 0.0144 * t and badNow > 0.0144 * now)'
   }
   {
     name: 'budget-slow'
@@ -158,12 +150,7 @@ AppRequests | where Name has "realtime/token" | extend bad = toint(ResultCode) >
     every: 'PT15M'
     above: 0
     group: onCall.id
-    query: '''
-AppRequests | where Name has "realtime/token" | extend bad = toint(ResultCode) >= 500
-| summarize t = count(), b = countif(bad), now = countif(TimeGenerated > ago(30m)),
-  badNow = countif(bad and TimeGenerated > ago(30m))
-| where b >= 5 and now > 0 | extend v = toint(b > 0.006 * t and badNow > 0.006 * now)
-'''
+    query: '${ofBroker} | extend isNow = TimeGenerated > ago(30m) | ${sums}, ${nowSums} | where b >= 5 and now > 0 | extend v = toint(b > 0.006 * t and badNow > 0.006 * now)'
   }
   {
     name: 'outbox-age'
@@ -173,21 +160,27 @@ AppRequests | where Name has "realtime/token" | extend bad = toint(ResultCode) >
     every: 'PT5M'
     above: 300
     group: team.id
-    query: '''
-AppMetrics | where Name == "engram.outbox.oldest_age" | summarize v = max(Max)
-'''
+    query: '${ofEnrichment} | summarize v = max(tolong(line.oldest_s))'
+  }
+  {
+    name: 'outbox-away'
+    about: 'The database of the outbox has not answered for minutes.'
+    severity: 2
+    window: 'PT10M'
+    every: 'PT5M'
+    above: 3
+    group: team.id
+    query: '${lines} | where event == "metrics.incomplete" | summarize v = count()'
   }
   {
     name: 'nothing-mints'
-    about: 'Every way to mint is held back.'
+    about: 'Every way to mint is held back, for minutes.'
     severity: 1
     window: 'PT5M'
     every: 'PT1M'
-    above: 1
+    above: 0
     group: onCall.id
-    query: '''
-AppMetrics | where Name == "engram.mint.breaker.state" | summarize v = min(Max)
-'''
+    query: '${ofBroker} | summarize ways = max(tolong(line.ways)) | extend v = toint(ways == 0)'
   }
   {
     name: 'turn-parked'
@@ -197,9 +190,7 @@ AppMetrics | where Name == "engram.mint.breaker.state" | summarize v = min(Max)
     every: 'PT5M'
     above: 0
     group: team.id
-    query: '''
-ContainerAppConsoleLogs_CL | where tostring(parse_json(Log_s).event) == "turn.parked" | summarize v = count()
-'''
+    query: '${ofEnrichment} | summarize v = max(tolong(line.parked))'
   }
   {
     name: 'audit-unwritten'
@@ -209,10 +200,17 @@ ContainerAppConsoleLogs_CL | where tostring(parse_json(Log_s).event) == "turn.pa
     every: 'PT1M'
     above: 0
     group: security.id
-    query: '''
-ContainerAppConsoleLogs_CL
-| where tostring(parse_json(Log_s).event) in ("audit.failed", "audit.broke") | summarize v = count()
-'''
+    query: '${figures} | summarize v = sum(tolong(line.unrecorded))'
+  }
+  {
+    name: 'audit-unanchored'
+    about: 'The audit has not been anchored for minutes: nobody could tell that its end was cut off.'
+    severity: 2
+    window: 'PT15M'
+    every: 'PT5M'
+    above: 5
+    group: security.id
+    query: '${lines} | where event == "audit.unanchored" | summarize v = count()'
   }
   {
     name: 'key-allowed'
@@ -222,9 +220,7 @@ ContainerAppConsoleLogs_CL
     every: 'PT5M'
     above: 0
     group: security.id
-    query: '''
-ContainerAppConsoleLogs_CL | where tostring(parse_json(Log_s).event) == "key.allowed" | summarize v = count()
-'''
+    query: '${lines} | where event == "key.allowed" | summarize v = count()'
   }
   {
     name: 'keys-unreadable'
@@ -234,9 +230,17 @@ ContainerAppConsoleLogs_CL | where tostring(parse_json(Log_s).event) == "key.all
     every: 'PT15M'
     above: 20
     group: team.id
-    query: '''
-ContainerAppConsoleLogs_CL | where tostring(parse_json(Log_s).event) == "keys.unreadable" | summarize v = count()
-'''
+    query: '${lines} | where event == "keys.unreadable" | summarize v = count()'
+  }
+  {
+    name: 'no-figures'
+    about: 'One of the apps has said nothing of itself for a quarter of an hour.'
+    severity: 1
+    window: 'PT15M'
+    every: 'PT5M'
+    above: 0
+    group: onCall.id
+    query: '${figures} | summarize v = 2 - dcount(tostring(line.service))'
   }
 ]
 

@@ -113,9 +113,10 @@ resource app 'Microsoft.App/containerApps@2024-03-01' = {
           identity: identityId
         }
       ]
-      secrets: map(items(vaultSettings), setting => {
-        name: setting.value
-        keyVaultUrl: '${vaultUri}secrets/${setting.value}'
+      // Several settings may be one secret, which must be listed once.
+      secrets: map(union(map(items(vaultSettings), setting => setting.value), []), secret => {
+        name: secret
+        keyVaultUrl: '${vaultUri}secrets/${secret}'
         identity: identityId
       })
     }
@@ -191,6 +192,62 @@ resource noPlatformSignIn 'Microsoft.App/containerApps/authConfigs@2024-03-01' =
     }
     globalValidation: {
       unauthenticatedClientAction: 'AllowAnonymous'
+    }
+  }
+}
+
+// Asks every way to mint once, as the broker would: with its image, identity and settings. Somebody starts it.
+resource probe 'Microsoft.App/jobs@2024-03-01' = if (package == 'broker') {
+  name: '${name}-probe'
+  location: location
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identityId}': {}
+    }
+  }
+  properties: {
+    environmentId: spaceId
+    workloadProfileName: 'Consumption'
+    configuration: {
+      triggerType: 'Manual'
+      replicaTimeout: 300
+      replicaRetryLimit: 0
+      manualTriggerConfig: {
+        parallelism: 1
+        replicaCompletionCount: 1
+      }
+      registries: [
+        {
+          server: registryServer
+          identity: identityId
+        }
+      ]
+      secrets: map(union(map(items(vaultSettings), setting => setting.value), []), secret => {
+        name: secret
+        keyVaultUrl: '${vaultUri}secrets/${secret}'
+        identity: identityId
+      })
+    }
+    template: {
+      containers: [
+        {
+          name: 'probe'
+          image: image
+          command: [
+            'python'
+            '-m'
+            package
+            'probe'
+            '--json'
+          ]
+          env: concat(plainVariables, secretVariables)
+          resources: {
+            cpu: json('0.25')
+            memory: '0.5Gi'
+          }
+        }
+      ]
     }
   }
 }

@@ -1,4 +1,5 @@
-// PostgreSQL for the outbox, the audit and the limits: a database each on one server.
+// PostgreSQL for the outbox, the audits and the limits. The database and the user of each app are made by the job
+// of users.bicep: a database that the administrator makes is the administrator's to give rights in.
 param location string
 param name string
 param tier string
@@ -38,21 +39,6 @@ resource server 'Microsoft.DBforPostgreSQL/flexibleServers@2024-08-01' = {
   }
 }
 
-// One after the other: the server takes one change at a time.
-@batchSize(1)
-resource databases 'Microsoft.DBforPostgreSQL/flexibleServers/databases@2024-08-01' = [for database in [
-  'outbox'
-  'audit'
-  'limits'
-]: {
-  parent: server
-  name: database
-  properties: {
-    charset: 'UTF8'
-    collation: 'en_US.utf8'
-  }
-}]
-
 // Without a network of its own the apps come from addresses of Azure that change: 0.0.0.0 stands for all of those.
 resource fromAzure 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2024-08-01' = if (isPublic) {
   parent: server
@@ -61,9 +47,6 @@ resource fromAzure 'Microsoft.DBforPostgreSQL/flexibleServers/firewallRules@2024
     startIpAddress: '0.0.0.0'
     endIpAddress: '0.0.0.0'
   }
-  dependsOn: [
-    databases
-  ]
 }
 
 output id string = server.id

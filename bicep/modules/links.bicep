@@ -4,6 +4,9 @@ param namePrefix string
 param subnetId string
 param vaultId string
 param databaseId string
+
+@description('The account of the anchors; empty for none.')
+param anchorsId string
 param voiceNames array
 param zoneIds object
 
@@ -31,6 +34,20 @@ module database 'endpoint.bicep' = {
     groupId: 'postgresqlServer'
     zoneIds: [
       zoneIds.database
+    ]
+  }
+}
+
+module anchors 'endpoint.bicep' = if (!empty(anchorsId)) {
+  name: 'link-anchors'
+  params: {
+    location: location
+    name: '${namePrefix}-link-anchors'
+    subnetId: subnetId
+    targetId: anchorsId
+    groupId: 'blob'
+    zoneIds: [
+      zoneIds.blobs
     ]
   }
 }

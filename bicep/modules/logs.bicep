@@ -26,4 +26,5 @@ resource insights 'Microsoft.Insights/components@2020-02-02' = {
 
 output workspaceId string = workspace.id
 output workspaceName string = workspace.name
-output insightsName string = insights.name
+// No secret in Azure's eyes, and no way to read anything: whoever has it may send telemetry there.
+output insightsConnection string = insights.properties.ConnectionString

@@ -8,6 +8,7 @@ var zones = [
   'privatelink.cognitiveservices.azure.com'
   'privatelink.openai.azure.com'
   'privatelink.services.ai.azure.com'
+  'privatelink.blob.core.windows.net'
 ]
 
 resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
@@ -69,4 +70,5 @@ output zoneIds object = {
   cognitiveServices: names[2].id
   openAi: names[3].id
   aiServices: names[4].id
+  blobs: names[5].id
 }

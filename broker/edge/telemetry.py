@@ -24,7 +24,8 @@ FIELDS = frozenset(
     """
     event level timestamp environment trace_id client_trace_id session_id agent_id turn_id path status
     error frames reason row verdict upstream_status upstream_request_id attempts ms memory facts accepted
-    duplicate rejected depth delay_s sessions
+    duplicate rejected depth delay_s sessions service process requests failed slow refused unrecorded active
+    ways oldest_s parked
     """.split()  # noqa: SIM905 - fifty quotes would hide the words
 )
 

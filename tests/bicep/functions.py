@@ -9,10 +9,12 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/voice"
+MODULES = Path(__file__).parent.parent.parent / "bicep/modules"  # the files that load texts are there
 TENANT = "99999999-8888-7777-6666-555555555555"
 
 
@@ -45,6 +47,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "guid": lambda *given: str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(given))),
     "items": items,
     "json": json.loads,
+    "loadTextContent": lambda path: (MODULES / path).read_text(),
     "map": lambda over, each: [each(value) for value in over],
     "resourceGroup": lambda: {"id": GROUP, "name": "voice", "location": "eastus2"},
     "resourceId": resource_id,

@@ -18,13 +18,18 @@ SETTINGS: dict[str, type[BrokerSettings] | type[EnrichmentSettings]] = {
     "broker": BrokerSettings,
     "enrichment": EnrichmentSettings,
 }
+# What the exporter of Application Insights reads itself; the README says the same of these.
+EXPORTER_S = {
+    f"APPLICATIONINSIGHTS_{name}"
+    for name in ("STATSBEAT_DISABLED_ALL", "SDKSTATS_DISABLED", "CONTROLPLANE_DISABLED")
+}
 # What Azure has no use without, though the settings would do: they cannot know that they are in Azure.
 NEEDED = {
-    "broker": """CORS_ORIGINS TRUSTED_PROXIES DRAIN_S LIMITS LIMITS_URL AZURE_VOICELIVE_ENDPOINT
-        AZURE_VOICELIVE_IDENTITY AZURE_CLIENT_ID AZURE_VOICELIVE_DOMAINS AZURE_VOICELIVE_REGION
-        TRANSCRIPTION_MODEL ENRICHMENT_URL GRANT_SIGNING_KEY""",
-    "enrichment": """CORS_ORIGINS TRUSTED_PROXIES DRAIN_S LIMITS LIMITS_URL DATABASE_URL MEMORY_BACKEND
-        ZEP_API_URL ZEP_API_KEY GRANT_JWKS_URL DATA_RETENTION_DAYS""",
+    "broker": """CORS_ORIGINS TRUSTED_PROXIES DRAIN_S LIMITS LIMITS_URL METRICS_TOKEN TRACES TRACES_RATIO
+        AZURE_VOICELIVE_ENDPOINT AZURE_VOICELIVE_IDENTITY AZURE_CLIENT_ID AZURE_VOICELIVE_DOMAINS
+        AZURE_VOICELIVE_REGION TRANSCRIPTION_MODEL ENRICHMENT_URL GRANT_SIGNING_KEY""",
+    "enrichment": """CORS_ORIGINS TRUSTED_PROXIES DRAIN_S LIMITS LIMITS_URL METRICS_TOKEN TRACES TRACES_RATIO
+        DATABASE_URL MEMORY_BACKEND ZEP_API_URL ZEP_API_KEY GRANT_JWKS_URL DATA_RETENTION_DAYS""",
 }
 
 
@@ -38,6 +43,12 @@ def app_of(outcome: Outcome, package: str) -> Resource:
     return app
 
 
+def job_of(outcome: Outcome) -> Resource:
+    """The job that makes the users of the database."""
+    (job,) = [each for each in outcome.of("Microsoft.App/jobs") if each.module == "users"]
+    return job
+
+
 def container_of(app: Resource) -> dict[str, Any]:
     (container,) = app.body["properties"]["template"]["containers"]
     return dict(container)
@@ -45,7 +56,10 @@ def container_of(app: Resource) -> dict[str, Any]:
 
 def variables_of(outcome: Outcome, package: str) -> dict[str, str]:
     """Name -> value as the container would have it; KeyError for a secret that is nowhere."""
-    app = app_of(outcome, package)
+    return variables_in(outcome, app_of(outcome, package))
+
+
+def variables_in(outcome: Outcome, app: Resource) -> dict[str, str]:
     secrets = {
         each["name"]: each["keyVaultUrl"] for each in app.body["properties"]["configuration"]["secrets"]
     }
@@ -77,10 +91,11 @@ def complaints(files: Files, environment: str) -> list[str]:
     found: list[str] = []
     for package, settings in SETTINGS.items():
         names = [each["name"] for each in container_of(app_of(outcome, package))["env"]]
-        known = {name.upper() for name in settings.model_fields}
+        known = {name.upper() for name in settings.model_fields} | EXPORTER_S
         found += [f"{package} reads no {name}" for name in names if name not in known]
         found += [f"{package} has {name} twice" for name in set(names) if names.count(name) > 1]
-        found += [f"{package} needs {name}" for name in NEEDED[package].split() if name not in names]
+        needed = {*NEEDED[package].split(), *EXPORTER_S}
+        found += [f"{package} needs {name}" for name in sorted(needed) if name not in names]
     read = {name.upper() for settings in SETTINGS.values() for name in settings.model_fields}
     found += [
         f"no app reads the output {name}" for name in outcome.outputs if name.isupper() and name not in read

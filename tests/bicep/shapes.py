@@ -39,6 +39,18 @@ SHAPES = {
         "platform": "enabled runtimeVersion",
         "globalValidation": "redirectToProvider unauthenticatedClientAction",
     },
+    "Microsoft.App/jobs": {
+        "properties": "configuration environmentId template workloadProfileName",
+        "configuration": """eventTriggerConfig identitySettings manualTriggerConfig registries
+            replicaRetryLimit replicaTimeout scheduleTriggerConfig secrets triggerType""",
+        "manualTriggerConfig": "parallelism replicaCompletionCount",
+        "registries": "identity passwordSecretRef server username",
+        "secrets": "identity keyVaultUrl name value",
+        "template": "containers initContainers volumes",
+        "containers": "args command env image name probes resources volumeMounts",
+        "env": "name value secretRef",
+        "resources": "cpu memory",
+    },
     "Microsoft.App/managedEnvironments": {
         "properties": """appLogsConfiguration customDomainConfiguration daprAIConnectionString
             daprAIInstrumentationKey infrastructureResourceGroup peerAuthentication peerTrafficConfiguration
@@ -69,7 +81,6 @@ SHAPES = {
         "network": "delegatedSubnetResourceId privateDnsZoneArmResourceId publicNetworkAccess",
         "storage": "autoGrow iops storageSizeGB throughput tier type",
     },
-    "Microsoft.DBforPostgreSQL/flexibleServers/databases": {"properties": "charset collation"},
     "Microsoft.DBforPostgreSQL/flexibleServers/firewallRules": {"properties": "endIpAddress startIpAddress"},
     "Microsoft.Insights/actionGroups": {
         "properties": """armRoleReceivers emailReceivers enabled groupShortName logicAppReceivers smsReceivers
@@ -121,13 +132,29 @@ SHAPES = {
         "delegations.properties": "serviceName",
     },
     "Microsoft.OperationalInsights/workspaces": {"properties": "retentionInDays sku", "sku": "name"},
+    "Microsoft.Storage/storageAccounts": {
+        "properties": """accessTier allowBlobPublicAccess allowCrossTenantReplication allowSharedKeyAccess
+            encryption immutableStorageWithVersioning isHnsEnabled minimumTlsVersion networkAcls
+            publicNetworkAccess supportsHttpsTrafficOnly""",
+    },
+    "Microsoft.Storage/storageAccounts/blobServices/containers": {
+        "properties": "defaultEncryptionScope immutableStorageWithVersioning metadata publicAccess",
+    },
+    "Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies": {
+        "properties": """allowProtectedAppendWrites allowProtectedAppendWritesAll
+            immutabilityPeriodSinceCreationInDays""",
+    },
     "Microsoft.Web/staticSites": {
         "properties": "allowConfigFileUpdates branch publicNetworkAccess stagingEnvironmentPolicy",
     },
 }
 # Of these there is nothing to say but that they are.
 WITHOUT_PROPERTIES = frozenset(
-    ["Microsoft.ManagedIdentity/userAssignedIdentities", "Microsoft.Network/privateDnsZones"]
+    [
+        "Microsoft.ManagedIdentity/userAssignedIdentities",
+        "Microsoft.Network/privateDnsZones",
+        "Microsoft.Storage/storageAccounts/blobServices",
+    ]
 )
 
 

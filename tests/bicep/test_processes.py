@@ -1,6 +1,7 @@
 """Each app of each environment as a real process, with the variables of its container.
 
-Three of them are changed: the databases are ones of this machine. Azure and Zep are not there.
+The databases and the place for anchors are of this machine, and telemetry goes nowhere. Azure and Zep are
+not there.
 """
 
 from __future__ import annotations
@@ -27,13 +28,17 @@ def postgres():
 
 
 @pytest.fixture
-def command(postgres):
+def command(postgres, tmp_path):
     """The app of an environment, to be started here."""
 
     def of(environment, package, **changed):
         variables = variables_of(deployed(environment), package)
         for name in variables.keys() & set(DATABASES):
             variables[name] = empty_database(postgres, f"{name.lower()}_{uuid.uuid4().hex}")
+        if "AUDIT_ANCHOR_URL" in variables:
+            variables["AUDIT_ANCHOR_URL"] = f"file:{tmp_path}/anchors"
+        if (environment, package) != ("production", "broker"):  # its exporter takes a second to be imported
+            variables["TRACES"] = "off"
         port = free_port()
         arguments = [package, "serve", "--port", str(port)]
         return Command(package, port, arguments, {**variables, "DRAIN_S": "0", **changed})

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from enrichment.outbox.postgres_schema import FIRST
 from tests.bicep.project import ENVIRONMENTS, changed, parsed
-from tests.bicep.settings import app_of, complaints, deployed, settings_of, variables_of, vault_of
+from tests.bicep.settings import app_of, complaints, deployed, job_of, settings_of, variables_of, vault_of
 from tests.bicep.shells import shell
 from tests.bicep.working_out import worked_out
 
@@ -26,6 +26,9 @@ REQUIRED = {
     **{(each, "broker"): ALWAYS | {"AZURE_VOICELIVE_IDENTITY"} for each in ENVIRONMENTS},
     **{(each, "enrichment"): ALWAYS | {"ZEP_API_URL", "ZEP_API_KEY"} for each in ENVIRONMENTS},
 }
+for traced in set(ENVIRONMENTS) - {"staging"}:
+    for app in ("broker", "enrichment"):
+        REQUIRED[traced, app] |= {"APPLICATIONINSIGHTS_CONNECTION_STRING"}
 for real in REAL:
     REQUIRED[real, "broker"] |= AUDITED | SIGNED_IN | {"GRANT_SIGNING_KEY"}
     REQUIRED[real, "enrichment"] |= AUDITED | SIGNED_IN | {"MEMORY_BACKEND", "DATABASE_URL", "GRANT_JWKS_URL"}
@@ -42,7 +45,7 @@ def test_every_variable_is_a_setting_and_every_setting_that_azure_needs_is_set(e
         ("main.bicep", "LOG_LEVEL: logLevel", "LOG_LEVELS: logLevel", "broker reads no LOG_LEVELS"),
         ("main.bicep", "  DRAIN_S: '20'\n", "", "enrichment needs DRAIN_S"),
         ("main.bicep", "GRANT_JWKS_URL: jwksUrl", "ICE_SERVERS: jwksUrl", "enrichment reads no ICE_SERVERS"),
-        ("main.bicep", "LIMITS_URL: 'limits-url'", "LIMITS: 'limits-url'", "broker has LIMITS twice"),
+        ("main.bicep", "LIMITS_URL: 'broker-", "LIMITS: 'broker-", "broker has LIMITS twice"),
         ("main.bicep", "output GRANT_JWKS_URL", "output JWKS", "no app reads the output JWKS"),
     ],
 )
@@ -108,12 +111,16 @@ def test_the_apps_know_each_other_the_page_and_nobody_else(environment):
 @EACH
 def test_of_the_vault_each_app_has_what_it_reads_and_nothing_is_in_it_in_vain(environment):
     outcome = deployed(environment)
+    containers = [app_of(outcome, "broker"), app_of(outcome, "enrichment"), job_of(outcome)]
     referred = {
         secret["keyVaultUrl"]
-        for package in ("broker", "enrichment")
-        for secret in app_of(outcome, package).body["properties"]["configuration"]["secrets"]
+        for container in containers
+        for secret in container.body["properties"]["configuration"]["secrets"]
     }
     assert referred == vault_of(outcome).keys()
+    for container in containers:
+        names = [each["name"] for each in container.body["properties"]["configuration"]["secrets"]]
+        assert len(names) == len(set(names))  # Azure refuses one that is listed twice
 
 
 def test_a_secret_that_is_nowhere_is_noticed():
@@ -122,11 +129,18 @@ def test_a_secret_that_is_nowhere_is_noticed():
         variables_of(worked_out(files, "test", shell()), "enrichment")
 
 
+def test_public_keys_that_are_published_beside_the_own_one_come_from_the_shell_if_it_has_any():
+    pem = "-----BEGIN PUBLIC KEY-----\nmade up\n-----END PUBLIC KEY-----\n"
+    rotating = worked_out(parsed(), "production", {**shell(), "GRANT_OTHER_KEYS": pem})
+    assert variables_of(rotating, "broker")["GRANT_OTHER_KEYS"] == pem
+    assert variables_of(deployed("production"), "broker")["GRANT_OTHER_KEYS"] == ""
+
+
 def test_a_password_with_signs_is_still_one_in_the_address():
     settings = settings_of("enrichment", variables_of(deployed("production"), "enrichment"))
     read = conninfo_to_dict(settings.database_url.get_secret_value())
-    assert read["password"] == "pass/word:with@signs"
-    assert read["dbname"] == "outbox"
+    assert read["password"] == "enrichment/s:pass@word"
+    assert read["dbname"] == "enrichment"
 
 
 def test_the_scale_rule_asks_for_what_the_outbox_has():
@@ -138,4 +152,4 @@ def test_the_scale_rule_asks_for_what_the_outbox_has():
     created = re.search(rf"CREATE TABLE {table} \((.*?)\n\);", FIRST, re.DOTALL)
     assert created
     assert re.search(rf"^    {column} ", created[1], re.MULTILINE)
-    assert rules[1]["custom"]["auth"][0]["secretRef"] == "database-url"
+    assert rules[1]["custom"]["auth"][0]["secretRef"] == "enrichment-database-url"

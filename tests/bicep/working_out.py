@@ -6,6 +6,7 @@ import hashlib
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from tests.bicep.azure import SAID_BY_AZURE
@@ -71,12 +72,14 @@ def worked_out(files: Files, environment: str, variables: Values) -> Outcome:
 
 def parameters(files: Files, environment: str, variables: Values) -> dict[str, Any]:
     file = files[parameters_of(environment)]
-    reading = Working({}, {IN_PARAMETERS: lambda name: _variable(variables, name)})
+    reading = Working({}, {IN_PARAMETERS: partial(_variable, variables)})
     return {each.name: reading(each.body) for each in file.of("param")}
 
 
-def _variable(variables: Values, name: str) -> Any:
+def _variable(variables: Values, name: str, default: str | None = None) -> Any:
     if name not in variables:
+        if default is not None:
+            return default
         raise NotBicep(f"the environment variable {name} is not set")
     return variables[name]
 
@@ -145,6 +148,12 @@ class Working:
         return Working({**self._symbols, **more}, self._functions)
 
 
+def _filled(said: Any, **given: str) -> Any:
+    if isinstance(said, dict):
+        return {name: _filled(value, **given) for name, value in said.items()}
+    return said.format(**given)
+
+
 def _part(of: Any, name: str) -> Any:
     if not isinstance(of, Resource):
         return of[name]
@@ -200,8 +209,7 @@ class Deployment:
         names = [*(parent.id.split("/")[8::2] if parent else []), made["name"]]
         resource.id = resource_id(type_, *names)
         twelve = hashlib.sha256(resource.id.encode()).hexdigest()[:12]
-        said = SAID_BY_AZURE.get(type_, {})
-        resource.said = {name: value.format(twelve=twelve) for name, value in said.items()}
+        resource.said = _filled(SAID_BY_AZURE.get(type_, {}), twelve=twelve, name=resource.name)
         self.outcome.resources.append(resource)
         return resource
 

@@ -216,12 +216,12 @@ class Services:
 
 
 @contextmanager
-def serving(**page):
+def serving(kind=Services, **page):
     """The server in a thread of its own, so that the browser is answered while a test waits."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()  # from now on a browser waits until it is served
-        services = Services(listener.getsockname()[1], **page)
+        services = kind(listener.getsockname()[1], **page)
         config = uvicorn.Config(services.app(), log_level="error", lifespan="off", ws="none")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
