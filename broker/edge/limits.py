@@ -9,7 +9,8 @@ later one says no, and keeps nothing in PostgreSQL.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,8 +50,11 @@ class Rule(Protocol):
         """How long until the wish is granted, if nothing else comes; 0 when it is."""
         ...
 
-    def take(self, state: State, wish: Wish, now_ms: int) -> int:
-        """Count what `wait_ms` has just allowed; what is returned is the rule's own to say."""
+    def take(self, state: State, wish: Wish, now_ms: int, taken: int | None = None) -> int:
+        """Count what `wait_ms` has just allowed; what is returned is the rule's own to say.
+
+        ``taken``: what it said elsewhere, when somebody else has granted it.
+        """
         ...
 
     def undo(self, state: State, wish: Wish, taken: int, now_ms: int) -> None:
@@ -118,23 +122,42 @@ class Limits:
 
     async def take(self, *wishes: Wish) -> list[int]:
         """What each rule took. Raises `TooMany` with the longest wait, and then nothing was taken."""
+        taken, _ = await self._take(wishes)
+        return taken
+
+    @asynccontextmanager
+    async def held(self, wishes: Sequence[Wish], *, beside: Sequence[Wish] = ()) -> AsyncIterator[list[int]]:
+        """What was taken of ``wishes``, which is given back when an error leaves; what is ``beside`` is not.
+
+        Raises `TooMany` on entering.
+        """
+        taken, in_store = await self._take([*wishes, *beside])
+        held = taken[: len(wishes)]
+        try:
+            yield held
+        except BaseException:
+            await self.give_back(wishes, held, in_store=in_store)
+            raise
+
+    async def _take(self, wishes: Sequence[Wish]) -> tuple[list[int], bool]:
+        """What each rule took, and whether the store knows of it."""
         if self._shared is not None:
             try:
                 taken = await self._shared.change(_subjects(wishes), _granting(wishes))
             except StoreAway:
-                return self.take_here(*wishes)
-            self._kept.change(_subjects(wishes), _counting(wishes))
-            return taken
-        return self.take_here(*wishes)
+                return self.take_here(*wishes), False
+            self._kept.change(_subjects(wishes), _counting(wishes, taken))
+            return taken, True
+        return self.take_here(*wishes), False
 
     def take_here(self, *wishes: Wish) -> list[int]:
         """The same by what this process alone knows."""
         return self._kept.change(_subjects(wishes), _granting(wishes))
 
-    async def give_back(self, wishes: Sequence[Wish], taken: Sequence[int]) -> None:
-        """Nothing came of what was granted."""
+    async def give_back(self, wishes: Sequence[Wish], taken: Sequence[int], *, in_store: bool = True) -> None:
+        """Nothing came of what was granted, by the store or, while that was away, by this process alone."""
         self._kept.change(_subjects(wishes), _undoing(wishes, taken))
-        if self._shared is not None:
+        if self._shared is not None and in_store:
             try:
                 await self._shared.change(_subjects(wishes), _undoing(wishes, taken))
             except StoreAway:
@@ -160,8 +183,12 @@ def _granting(wishes: Sequence[Wish]) -> Callable[[dict[str, State], int], list[
     return grant
 
 
-def _counting(wishes: Sequence[Wish]) -> Callable[[dict[str, State], int], list[int]]:
-    return lambda states, now_ms: [wish.rule.take(states[wish.subject], wish, now_ms) for wish in wishes]
+def _counting(wishes: Sequence[Wish], taken: Sequence[int]) -> Callable[[dict[str, State], int], list[int]]:
+    """By the store's own word: what it takes back later must be found here too."""
+    return lambda states, now_ms: [
+        wish.rule.take(states[wish.subject], wish, now_ms, amount)
+        for wish, amount in zip(wishes, taken, strict=True)
+    ]
 
 
 def _undoing(wishes: Sequence[Wish], taken: Sequence[int]) -> Callable[[dict[str, State], int], list[int]]:
