@@ -129,7 +129,7 @@ def _lifespan(
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": _people(settings, http, entra, clock),
+                    "people": People(_grants(settings, http, clock), _callers(settings, entra), outbox),
                     "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake, tracing, turns),
                     "reading": reading,
@@ -180,11 +180,8 @@ def _report_end(task: asyncio.Task[None]) -> None:
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
 
 
-def _people(
-    settings: Settings, http: httpx.AsyncClient, entra: Entra | None, now: Callable[[], float]
-) -> People:
-    grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
-    return People(grants, _callers(settings, entra))
+def _grants(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float]) -> Grants:
+    return Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
 
 
 def _callers(settings: Settings, entra: Entra | None) -> Callers:

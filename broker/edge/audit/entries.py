@@ -31,6 +31,7 @@ class Action(StrEnum):
     CONFIG_START = "config.start"
     TOKEN_MINT = "token.mint"  # noqa: S105 - an action's name
     GRANT_ISSUE = "grant.issue"
+    GRANT_REVOKE = "grant.revoke"
     ERASE = "erase"
     REPLAY = "replay"
     DROP = "drop"
