@@ -122,14 +122,18 @@ def _lifespan(
             delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
+            grants = _grants(settings, http, clock)
             async with (
-                background(sign_in=entra.keep_fresh() if entra else None),
+                background(
+                    sign_in=entra.keep_fresh() if entra else None,
+                    grant_keys=grants.keep_fresh() if settings.grant_jwks_url else None,
+                ),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": People(_grants(settings, http, clock), _callers(settings, entra), outbox),
+                    "people": People(grants, _callers(settings, entra), outbox),
                     "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake, tracing, turns),
                     "reading": reading,

@@ -102,8 +102,8 @@ class Bar:
         return left_ms if 0 < left_ms <= self.bar_s * 1000 else 0  # longer only after a clock went back
 
     def take(self, state: State, wish: Wish, now_ms: int, taken: int | None = None) -> int:  # noqa: ARG002 - the protocol's
-        if not wish.amount:
-            return 0
+        if not wish.amount or self.wait_ms(state, wish, now_ms):
+            return 0  # who is barred fails on with what was under way; that lifts no bar
         _, *failed = state.get(self.name, (0,))
         recent = [*(at for at in failed if now_ms - self.per_s * 1000 < at <= now_ms), now_ms]
         is_full = len(recent) >= self.count

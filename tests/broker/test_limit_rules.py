@@ -115,6 +115,18 @@ def test_ten_failures_within_a_minute_bar_for_five_and_nine_do_not():
     assert wait_of(subject, Wish("a", bar, 0)) == 0
 
 
+def test_failures_that_were_under_way_when_the_bar_came_do_not_lift_it():
+    bar = Bar("failures", "", count=10, per_s=60, bar_s=300)
+    clock = Clock()
+    subject = limits(clock)
+    for _ in range(10):
+        subject.take_here(Wish("a", bar))
+    clock.pass_s(1)
+    for _ in range(9):  # they passed before, and waited for keys
+        subject._kept.change(["a"], lambda states, now_ms: [bar.take(states["a"], Wish("a", bar), now_ms)])
+    assert wait_of(subject, Wish("a", bar, 0)) == 299
+
+
 @pytest.mark.parametrize("jump_s", [-3600, -DAY_S * 400])
 @pytest.mark.parametrize(("rule", "seconds", "most_s"), [(PACE, 1, 20), (HOUR, 1, 3600), (CALLS, 1800, 1800)])
 def test_a_clock_that_went_back_locks_nobody_out(rule, seconds, most_s, jump_s):

@@ -159,6 +159,29 @@ async def test_the_table_names_nobody(replicas, database):  # noqa: F811
     assert "alice" not in row[1]
 
 
+SLOW_DELETE = """
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END $$;
+CREATE TRIGGER dawdle BEFORE DELETE ON voicelive_limits FOR EACH STATEMENT EXECUTE FUNCTION dawdle()
+"""
+
+
+async def test_no_mint_waits_until_what_is_old_is_deleted_and_it_is_deleted(replicas, database):  # noqa: F811
+    await (await replicas()).take(Wish("a", PACE))
+    store = PostgresLimits(database, now=replicas.clock, answer_s=0.3)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(SLOW_DELETE)
+        connection.execute("INSERT INTO voicelive_limits VALUES ('old', '{}', 0)")
+        await store.open()
+        await store._pool.wait()
+        with capture_logs() as logs:
+            await Limits(Kept(replicas.clock), store).take(Wish("a", PACE))
+        await store.close()  # which waits for what is under way
+        count = "SELECT count(*) FROM voicelive_limits"
+        assert connection.execute(count).fetchone() == (1,)
+    assert logs == []
+
+
 async def test_a_store_that_is_away_fails_no_mint_and_is_soon_left_alone():
     clock = Clock()
     store = PostgresLimits("postgresql://nobody@127.0.0.1:9/none", monotonic=clock)
