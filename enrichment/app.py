@@ -116,24 +116,19 @@ def _lifespan(
             audit_of(settings, "enrichment", on_record(settings), now=clock, tracing=tracing) as audit,
             shared_limits_of(settings) as shared,
         ):
-            entra = entra_of(settings, http, clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
             delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
             erasure = Erasure(outbox, kept, recent.forget, clock)
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
-            grants = _grants(settings, http, clock)
             async with (
-                background(
-                    sign_in=entra.keep_fresh() if entra else None,
-                    grant_keys=grants.keep_fresh() if settings.grant_jwks_url else None,
-                ),
+                _people(settings, http, outbox, clock) as people,
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": People(grants, _callers(settings, entra), outbox),
+                    "people": people,
                     "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake, tracing, turns),
                     "reading": reading,
@@ -149,6 +144,20 @@ def _lifespan(
                 }
 
     return lifespan
+
+
+@asynccontextmanager
+async def _people(
+    settings: Settings, http: httpx.AsyncClient, outbox: Outbox, now: Callable[[], float]
+) -> AsyncIterator[People]:
+    """Who may be behind a request; the keys that prove it are kept fresh meanwhile."""
+    entra = entra_of(settings, http, now)
+    grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+    async with background(
+        sign_in=entra.keep_fresh() if entra else None,
+        grant_keys=grants.keep_fresh() if settings.grant_jwks_url else None,
+    ):
+        yield People(grants, _callers(settings, entra), outbox)
 
 
 def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
@@ -182,10 +191,6 @@ async def supervised(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterato
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
-
-
-def _grants(settings: Settings, http: httpx.AsyncClient, now: Callable[[], float]) -> Grants:
-    return Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
 
 
 def _callers(settings: Settings, entra: Entra | None) -> Callers:
