@@ -13,7 +13,7 @@ out, and everything is as if it had not been asked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker.edge.limit_rules import Allowance
 from broker.edge.limits import State, Wish
@@ -36,15 +36,16 @@ class CallTime:
     live: int
     a_day: Allowance
     name: str = "calls"
+    _trust: Allowance = field(
+        init=False
+    )  # how much of a day is believed to have been hung up, and stands fast
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_trust", Allowance("trust", "", self.a_day.count))
 
     @property
     def says(self) -> str:
         return f"calls: {self.live} sessions at a time, {self.a_day.count // 60} minutes a day"
-
-    @property
-    def _trust(self) -> Allowance:
-        """How much of a day is believed to have been hung up; what of it stands fast."""
-        return Allowance("trust", "", self.a_day.count)
 
     def wait_ms(self, state: State, wish: Wish, now_ms: int) -> int:
         is_spent = self._left_s(state, wish, now_ms) < min(SHORTEST_CALL_S, wish.amount)
@@ -76,10 +77,12 @@ class CallTime:
 
     def _left_s(self, state: State, wish: Wish, now_ms: int) -> int:
         """Of the day, if the session's last call now gave way to this one."""
-        believed_s = self._trust.used(state, now_ms) + sum(
-            self._believed_s(_followed(calls, [now_ms] if session_id == wish.of else []), now_ms)
-            for session_id, calls in state.get(self.name, {}).items()
-        )
+        believed_s = self._trust.used(state, now_ms)
+        for session_id, calls in state.get(self.name, {}).items():
+            if session_id == wish.of:
+                believed_s += self._believed_s(_followed(calls, [now_ms]), now_ms)
+            elif len(calls) > 1:
+                believed_s += self._believed_s(_followed(calls), now_ms)
         granted_s = self.a_day.used(state, now_ms)
         return max(0, self.a_day.count - granted_s + min(self._trust.count, believed_s))
 

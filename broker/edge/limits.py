@@ -9,8 +9,7 @@ later one says no, and keeps nothing in PostgreSQL.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -122,24 +121,17 @@ class Limits:
 
     async def take(self, *wishes: Wish) -> list[int]:
         """What each rule took. Raises `TooMany` with the longest wait, and then nothing was taken."""
-        taken, _ = await self._take(wishes)
+        taken, _ = await self.take_noting_where(wishes)
         return taken
 
-    @asynccontextmanager
-    async def held(self, wishes: Sequence[Wish], *, beside: Sequence[Wish] = ()) -> AsyncIterator[list[int]]:
-        """What was taken of ``wishes``, which is given back when an error leaves; what is ``beside`` is not.
+    def held(self, wishes: Sequence[Wish], *, beside: Sequence[Wish] = ()) -> Held:
+        """What is taken of ``wishes``, which is given back when an error leaves; what is ``beside`` is not.
 
         Raises `TooMany` on entering.
         """
-        taken, in_store = await self._take([*wishes, *beside])
-        held = taken[: len(wishes)]
-        try:
-            yield held
-        except BaseException:
-            await self.give_back(wishes, held, in_store=in_store)
-            raise
+        return Held(self, wishes, beside)
 
-    async def _take(self, wishes: Sequence[Wish]) -> tuple[list[int], bool]:
+    async def take_noting_where(self, wishes: Sequence[Wish]) -> tuple[list[int], bool]:
         """What each rule took, and whether the store knows of it."""
         if self._shared is not None:
             try:
@@ -162,6 +154,26 @@ class Limits:
                 await self._shared.change(_subjects(wishes), _undoing(wishes, taken))
             except StoreAway:
                 log.info("limits.kept_too_much")
+
+
+class Held:
+    """See `Limits.held`. A class, because every mint enters one: a generator costs some 4 µs more."""
+
+    __slots__ = ("_beside", "_in_store", "_limits", "_taken", "_wishes")
+
+    def __init__(self, limits: Limits, wishes: Sequence[Wish], beside: Sequence[Wish]) -> None:
+        self._limits = limits
+        self._wishes = wishes
+        self._beside = beside
+
+    async def __aenter__(self) -> list[int]:
+        taken, self._in_store = await self._limits.take_noting_where([*self._wishes, *self._beside])
+        self._taken = taken[: len(self._wishes)]
+        return self._taken
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        if kind is not None:
+            await self._limits.give_back(self._wishes, self._taken, in_store=self._in_store)
 
 
 def _subjects(wishes: Sequence[Wish]) -> list[str]:
