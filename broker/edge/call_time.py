@@ -36,9 +36,8 @@ class CallTime:
     live: int
     a_day: Allowance
     name: str = "calls"
-    _trust: Allowance = field(
-        init=False
-    )  # how much of a day is believed to have been hung up, and stands fast
+    # How much of a day is believed to have been hung up, as far as it stands fast.
+    _trust: Allowance = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_trust", Allowance("trust", "", self.a_day.count))

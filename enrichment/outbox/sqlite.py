@@ -186,12 +186,12 @@ def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | 
     """
     keys = (session_id, session_key(session_id), person_key(person), hashed(person))
     owner, buried, erased_at, revoked_at = db.execute(STANDING, keys).get
-    if buried is not None:
-        raise Erased if buried == hashed(person) else ForeignSession(session_id)
     if erased_at is not None and granted_at is not None and granted_at <= erased_at:
         raise Erased  # also of what was revoked: who gets a new grant must not bring back what was erased
     if revoked_at is not None and granted_at is not None and granted_at <= revoked_at:
         raise Revoked
+    if buried is not None:
+        raise Erased if buried == hashed(person) else ForeignSession(session_id)
     if owner is None:
         db.execute(OWN, (session_id, person, int(now * 1000)))
     elif owner != person:

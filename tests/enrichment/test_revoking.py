@@ -82,6 +82,15 @@ async def test_what_was_erased_comes_not_back_with_a_new_grant(each_outbox, cloc
         await each_outbox.accept("p", "new", [turn("a")], granted_at=clock() - 4)
 
 
+async def test_with_a_void_grant_nobody_learns_what_became_of_a_session(each_outbox, clock):
+    await each_outbox.erase_session("p", "erased")
+    await each_outbox.accept("other", "foreign", [turn("a")])
+    await each_outbox.revoke("p")
+    for session_id in ("erased", "foreign", "new"):
+        with pytest.raises(Revoked):
+            await each_outbox.accept("p", session_id, [turn("a")], granted_at=clock())
+
+
 async def test_a_clock_that_went_back_makes_no_void_grant_good_again(each_outbox, clock):
     revoked_at = await each_outbox.revoke("p")
     clock.pass_s(-60)
