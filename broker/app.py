@@ -26,6 +26,7 @@ from broker.edge.grants import GrantSigner, load_public_keys, load_signing_key
 from broker.edge.hardened import around
 from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.metrics import EdgeMetrics, Measured, Scraping
+from broker.edge.mounting import exact
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
@@ -96,7 +97,7 @@ def create_app(
     responders = metrics.with_refusals_counted(with_denials_on_record(handlers(PROBLEMS)))
     described = [] if settings.environment.holds_people_s_data else [api_route(api)]
     routes = [*ROUTES, *described, *page]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders)
+    app = exact(Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders))
     return Measured(around(app, settings, ["GET", "POST"], tracing), metrics, routes)
 
 

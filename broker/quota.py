@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.edge.limit_rules import Allowance, CallTime, Pace
+from broker.edge.call_time import CallTime
+from broker.edge.limit_rules import Allowance, Pace
 from broker.edge.limits import Limits, Wish
 
 AT_ONCE = 0.5  # of a minute's calls: of 6 a click, a second one, and the reconnect of one that broke off
@@ -65,12 +66,8 @@ class PerPerson:
         call = Wish(subject, self._calls, seconds, session_id)
         begun = [Wish(subject, self._minute), Wish(subject, self._hour)]
         everybody = [Wish("all", self._all)] if self._all else []
-        ends_ms, *_ = await self._limits.take(call, *begun, *everybody)
-        try:
+        async with self._limits.held([call], beside=[*begun, *everybody]) as (ends_ms,):
             yield ends_ms // 1000
-        except BaseException:
-            await self._limits.give_back([call], [ends_ms])
-            raise
 
     async def renew(self, person: str) -> None:
         """Also for sessions without end: each that waits in a browser needs one."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from broker.agents import DEFAULT_AGENT, AgentSpec
 from broker.edge.audit.entries import known_asker, who_asks
@@ -20,6 +20,7 @@ from broker.edge.door import Door
 from broker.edge.grants import GrantSigner
 from broker.edge.ids import AgentId, SessionId
 from broker.edge.metrics import Scraping, show_metrics
+from broker.edge.mounting import mounted
 from broker.edge.problems import Invalid, NotAllowed
 from broker.minting.canary import Canary
 from broker.minting.chain import MintChain
@@ -196,7 +197,7 @@ VOICE: list[BaseRoute] = [
 ]
 ROUTES: list[BaseRoute] = [
     *VOICE,
-    Mount("/api/v1/voice", routes=VOICE),
+    mounted("/api/v1/voice", VOICE),
     Route("/api/v1/agents", list_agents),
     Route("/.well-known/jwks.json", public_keys),
     Route("/health", health),

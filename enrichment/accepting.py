@@ -15,9 +15,11 @@ from broker.edge.grants import BadGrant, Grant, is_grant
 from broker.edge.problems import NotAllowed, NotSignedIn
 from broker.edge.tracing import Tracing, current_traceparent, link_to, note
 from enrichment.grant_keys import Grants
-from enrichment.outbox.port import Accepted, Erased, ForeignSession, Outbox
+from enrichment.outbox.port import Accepted, Erased, ForeignSession, Outbox, Revoked
 from enrichment.turns import Post, Rejection, Turn
 from enrichment.watch import Unwatched, Watch
+
+REVOKED = "the grant was revoked: ask for another"
 
 log = structlog.get_logger(__name__)
 
@@ -48,13 +50,17 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Who is behind a request: a grant's bearer, or a caller."""
+    """Who is behind a request: a grant's bearer, or a caller. The outbox knows which grants were revoked."""
 
     grants: Grants
     callers: Callers
+    outbox: Outbox
 
     async def owner_of(self, request: Request[Any], post: Post) -> Owner:
-        """Raises `NotSignedIn` without a good grant, `NotAllowed` when it is for another session."""
+        """Raises `NotSignedIn` without a good grant, `NotAllowed` when it is for another session.
+
+        Whether the grant was revoked is seen where its turns are stored, and in the same transaction.
+        """
         grant = await (self._read(post.grant) if post.grant else self._borne_by(request))
         if grant is None:
             return await self._owner_without_grant(request, post)
@@ -66,6 +72,8 @@ class People:
         """Whose memory a request reads: the grant's person, when it bears one, else the caller."""
         grant = await self._borne_by(request)
         if grant is not None:
+            if await self.outbox.is_revoked(grant.person, grant.issued_at):
+                raise NotSignedIn(REVOKED)
             return Reader(grant.person, grant.session_id)
         return Reader((await self.callers.identify(request)).person, None)
 
@@ -116,6 +124,8 @@ class Accepting:
             accepted = await self._store(owner, post)
         except ForeignSession as exc:
             raise NotAllowed("the session belongs to somebody else") from exc
+        except Revoked as exc:
+            raise NotSignedIn(REVOKED) from exc
         if accepted.accepted:
             self.wake()
         conflicts = [Rejection(turn_id, "conflict") for turn_id in accepted.conflicting]
@@ -150,7 +160,7 @@ class Accepting:
                 owner.person, owner.session_id, turns, granted_at=owner.granted_at
             )
         except BaseException as exc:
-            is_refused = isinstance(exc, ForeignSession | Erased)
+            is_refused = isinstance(exc, ForeignSession | Erased | Revoked)
             self.watch.posted("rejected" if is_refused else "failed", len(turns))
             raise
         self.watch.committed(time.monotonic() - began)

@@ -26,6 +26,7 @@ from broker.edge.hardened import around
 from broker.edge.jwks import KeysUnavailable
 from broker.edge.limits import TOO_MANY, TooMany
 from broker.edge.metrics import EdgeMetrics, Measured, Scraping
+from broker.edge.mounting import exact
 from broker.edge.openapi import api_route, document
 from broker.edge.problems import ProblemType, handlers
 from broker.edge.sharing import shared_limits_of
@@ -86,7 +87,7 @@ def create_app(
     responders = metrics.with_refusals_counted(with_denials_on_record(handlers(PROBLEMS)))
     described = [] if settings.environment.holds_people_s_data else [api_route(api)]
     routes = [*ROUTES, *described]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders)
+    app = exact(Starlette(routes=routes, lifespan=lifespan, exception_handlers=responders))
     return Measured(around(app, settings, ["GET", "POST", "DELETE"], tracing), metrics, routes)
 
 
@@ -115,7 +116,6 @@ def _lifespan(
             audit_of(settings, "enrichment", on_record(settings), now=clock, tracing=tracing) as audit,
             shared_limits_of(settings) as shared,
         ):
-            entra = entra_of(settings, http, clock)
             reading = Reading(outbox, kept, settings.recall_turns)
             recent = reading.recent
             delivery = Delivery(outbox, kept, changed=recent.forget, tracing=tracing, watch=turns)
@@ -123,13 +123,14 @@ def _lifespan(
             sweep = Sweep(outbox, erasure, settings.data_retention_days * DAY_S)
             scraping = _scraping(settings, metrics, outbox, audit)
             async with (
-                background(sign_in=entra.keep_fresh() if entra else None, figures=_figures(scraping)),
+                _people(settings, http, outbox, clock) as people,
+                background(figures=_figures(scraping)),
                 supervised("delivery", delivery.run()) as delivering,
                 supervised("sweep", sweep.run()) as sweeping,
                 supervised("listening", listening(outbox, delivery.wake, recent.forget_hashed)) as hearing,
             ):
                 yield {
-                    "people": _people(settings, http, entra, clock),
+                    "people": people,
                     "quota": quota_of(settings, shared, clock),
                     "accepting": Accepting(outbox, delivery.wake, tracing, turns),
                     "reading": reading,
@@ -145,6 +146,20 @@ def _lifespan(
                 }
 
     return lifespan
+
+
+@asynccontextmanager
+async def _people(
+    settings: Settings, http: httpx.AsyncClient, outbox: Outbox, now: Callable[[], float]
+) -> AsyncIterator[People]:
+    """Who may be behind a request; the keys that prove it are kept fresh meanwhile."""
+    entra = entra_of(settings, http, now)
+    grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
+    async with background(
+        sign_in=entra.keep_fresh() if entra else None,
+        grant_keys=grants.keep_fresh() if settings.grant_jwks_url else None,
+    ):
+        yield People(grants, _callers(settings, entra), outbox)
 
 
 def _scraping(settings: Settings, metrics: EdgeMetrics, outbox: Outbox, audit: Audit) -> Scraping:
@@ -182,13 +197,6 @@ async def supervised(name: str, work: Coroutine[Any, Any, None]) -> AsyncIterato
 def _report_end(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         log.critical(f"{task.get_name()}.died", exc_info=task.exception())
-
-
-def _people(
-    settings: Settings, http: httpx.AsyncClient, entra: Entra | None, now: Callable[[], float]
-) -> People:
-    grants = Grants(http, settings.grant_jwks_url, environment=settings.environment, now=now)
-    return People(grants, _callers(settings, entra))
 
 
 def _callers(settings: Settings, entra: Entra | None) -> Callers:

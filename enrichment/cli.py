@@ -7,7 +7,16 @@ from collections.abc import Sequence
 
 from broker.edge.startup import Command, Commands, command_line
 from enrichment.app import create_app
-from enrichment.operating import ballast, dropping, erasing, exporting, looking, replaying, verifying
+from enrichment.operating import (
+    ballast,
+    dropping,
+    erasing,
+    exporting,
+    looking,
+    replaying,
+    revoking,
+    verifying,
+)
 from enrichment.operating.answer import EXIT_CODES
 from enrichment.operating.carrying_out import operator_s
 from enrichment.settings import Settings
@@ -25,6 +34,7 @@ def _commands() -> Sequence[Command | Commands]:
     return [
         Commands("outbox", "look at what waits for memory, and mend it", _outbox(), EXIT_CODES),
         operator_s("erase", erase, erasing.options, erasing.erase),
+        operator_s("revoke", revoking.ABOUT, revoking.options, revoking.revoke),
         Commands("ballast", "room that is kept back for the day the disk is full", ballasts, EXIT_CODES),
         operator_s("verify", verify, _nothing_more, verifying.verify),
     ]

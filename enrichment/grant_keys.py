@@ -11,7 +11,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from broker.edge.grants import BadGrant, Grant, UnknownKey, keys_of, read_grant
-from broker.edge.jwks import KeySet, NoSuchKey, Pace
+from broker.edge.jwks import REFRESH_S, KeySet, NoSuchKey, Pace
 from enrichment.fetching import fetch_key_set
 
 PAUSE_S = 10.0  # a broker that was restarted without a lasting key has a new one at once
@@ -50,6 +50,12 @@ class Grants:
             return self._read(compact)
         except (NoSuchKey, UnknownKey) as exc:
             raise _not_ours() from exc
+
+    async def keep_fresh(self) -> None:
+        """Never ends: a key that the broker took back is forgotten within an hour, also when no grant of a
+        new key comes. The first fetch is the first grant's."""
+        if self._keys is not None:
+            await self._keys.keep_fresh(begins_in_s=REFRESH_S)
 
     def _read(self, compact: str) -> Grant:
         """A page sends one grant with every post: its signature is checked once, its time always."""

@@ -46,12 +46,8 @@ class PerSession:
             Wish(session, self._bytes, size),
             Wish(f"posts of {owner.person}", self._all, size),
         ]
-        *taken, _ = await self._limits.take(*room, Wish(session, self._posts))
-        try:
+        async with self._limits.held(room, beside=[Wish(session, self._posts)]):
             yield
-        except BaseException:
-            await self._limits.give_back(room, taken)
-            raise
 
 
 class NoQuota:

@@ -13,13 +13,14 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 
 from broker.edge.audit.entries import who_asks
 from broker.edge.audit.recording import Audit
 from broker.edge.bodies import JSON, JSON_OR_BEACON, parse, read_body
 from broker.edge.ids import SESSION_ID, SessionId
 from broker.edge.metrics import Scraping, show_metrics
+from broker.edge.mounting import mounted
 from broker.edge.problems import Invalid, NotAllowed
 from broker.edge.telemetry import TRACEPARENT, trace_id_of
 from enrichment.accepting import Accepting, People
@@ -240,8 +241,8 @@ MEMORY: list[BaseRoute] = [
     Route("/users/{person}", erase_person, methods=["DELETE"]),
 ]
 ROUTES: list[BaseRoute] = [
-    Mount("/memory", routes=MEMORY),
-    Mount("/api/v1/memory", routes=MEMORY),
+    mounted("/memory", MEMORY),
+    mounted("/api/v1/memory", MEMORY),
     Route("/conversation/turn", add_told_turn, methods=["POST"]),
     Route("/api/v1/voice/conversation/turn", add_told_turn, methods=["POST"]),
     Route("/status", status),

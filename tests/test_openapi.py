@@ -111,6 +111,21 @@ def test_no_two_operations_have_the_same_id(document):
     assert len(set(ids)) == len(ids)
 
 
+@pytest.mark.parametrize("service", ["broker", "enrichment"])
+async def test_a_path_with_a_slash_too_many_is_no_other_path_and_nobody_is_sent_elsewhere(service, tmp_path):
+    if service == "broker":
+        app, document = broker.app.create_app(of_broker.settings()), BROKER
+    else:
+        app, document = enrichment.app.create_app(of_enrichment.settings(tmp_path)), ENRICHMENT
+    asked = httpx.ASGITransport(app)  # which does not start it: nothing of it is reached
+    async with httpx.AsyncClient(transport=asked, base_url="http://service.test") as client:
+        for method, path in [*sorted(declared(document)), ("GET", "/memory"), ("GET", "/api/v1/voice")]:
+            changed = path.replace("{", "").replace("}", "") + "/"
+            response = await client.request(method, changed)
+            assert (response.status_code, response.headers.get("location")) == (404, None), changed
+            assert response.headers["content-type"] == "application/problem+json"
+
+
 @pytest.mark.parametrize("environment", ["staging", "development"])
 async def test_where_nobody_s_data_is_anybody_may_read_it(environment, tmp_path):
     async with running(broker.app.create_app(of_broker.settings(environment=environment))) as client:

@@ -25,7 +25,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.requests import Request
 
-from broker.edge.callers import DEVELOPMENT_PREFIX, Caller, bearer
+from broker.edge.callers import DEVELOPMENT_PREFIX, Caller, Proof, bearer
 from broker.edge.compact import unproved_claims, unproved_header
 from broker.edge.ids import GUID
 from broker.edge.jwks import KeySet, KeysUnavailable, NoSuchKey
@@ -186,7 +186,8 @@ def caller_of(claims: Mapping[str, Any], scope: str) -> Caller:
         raise NotAllowed(f"the access token lacks the scope {scope}")
     role = _role_of(given if isinstance(given, list) else [])
     if role is not None:
-        return Caller(f"{claims['tid']}:{claims['oid']}".lower(), role)
+        proof = Proof.ENTRA if isinstance(scopes, str) else Proof.SERVICE_PRINCIPAL  # which asks for no scope
+        return Caller(f"{claims['tid']}:{claims['oid']}".lower(), role, proof)
     if "_claim_names" in claims or "hasgroups" in claims:
         raise RolesNotInToken
     raise NotAllowed("nobody gave you a role in this app")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from starlette.requests import Request
@@ -18,12 +19,23 @@ MAY_OPERATE = frozenset({"admin"})
 MAY_CALL = frozenset({"admin", "analyst", "pm", "user"})
 
 
+class Proof(StrEnum):
+    """What somebody came with, by which we believe who it is."""
+
+    ENTRA = "entra"
+    SERVICE_PRINCIPAL = "service-principal"
+    DEVELOPMENT_TOKEN = "development-token"  # noqa: S105 - a word for one
+    NONE = "none"
+    SHELL = "shell"  # of an operator: the machine's own word for its user
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A person who is signed in. ``person`` is whose memory is read and written."""
 
     person: str
     role: str
+    proof: Proof
 
     @property
     def may_call(self) -> bool:
@@ -87,7 +99,7 @@ class Everyone:
         page = request.headers.get("origin")
         if page is not None and page not in self._origins and page != _own_origin(request):
             raise NotAllowed("this page's origin is not listed")
-        return Caller("poc-user", "analyst")
+        return Caller("poc-user", "analyst", Proof.NONE)
 
 
 class DevelopmentTokens:
@@ -105,7 +117,7 @@ class DevelopmentTokens:
         token = DEVELOPMENT_TOKEN.fullmatch(sent)
         if token is None:
             raise NotSignedIn("this is not dev_<user>_<role>")
-        return Caller(f"dev:{token['name']}", token["role"])
+        return Caller(f"dev:{token['name']}", token["role"], Proof.DEVELOPMENT_TOKEN)
 
 
 def _own_origin(request: Request[Any]) -> str:

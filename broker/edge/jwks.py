@@ -109,11 +109,13 @@ class KeySet(Generic[Key]):
             raise NoSuchKey
         raise KeysUnavailable(self._quiet_until - self._monotonic())
 
-    async def keep_fresh(self) -> None:
-        """Never ends: fetches every hour, so that a new key is here before its first token.
+    async def keep_fresh(self, *, begins_in_s: float = 0.0) -> None:
+        """Never ends: fetches every hour, so that a new key is here before its first token, and one that was
+        taken back no longer counts.
 
         After a failure sooner, from 1 s doubled up to a minute.
         """
+        await asyncio.sleep(begins_in_s)
         failures = 0
         while True:
             before = self.answered

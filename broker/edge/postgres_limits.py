@@ -47,7 +47,12 @@ UPDATE voicelive_limits AS kept SET state = new.state
 FROM unnest(%(subjects)s::bytea[], %(states)s::jsonb[]) AS new (subject, state)
 WHERE kept.subject = new.subject
 """
-TIDY = "DELETE FROM voicelive_limits WHERE seen_at < extract(epoch FROM clock_timestamp()) - %s"
+TIDIED = 1_000  # rows at once; nobody who is asking just now is waited for
+TIDY = """
+DELETE FROM voicelive_limits WHERE subject IN (
+    SELECT subject FROM voicelive_limits WHERE seen_at < extract(epoch FROM clock_timestamp()) - %s
+    LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
 
 Connection = AsyncConnection[TupleRow]
 Work = Callable[[dict[str, State], int], list[int]]
@@ -75,7 +80,7 @@ class PostgresLimits:
         self._failures = 0
         self._resting_until = 0.0
         self._tidy_at = 0.0
-        self._under_way: set[asyncio.Task[list[int]]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._pool = AsyncConnectionPool(
             url,
             kwargs={"autocommit": True, "connect_timeout": 5},
@@ -114,6 +119,7 @@ class PostgresLimits:
             raise
         else:
             self._failures = 0
+            self._tidy_when_due()
             return taken
         finally:
             task.cancel()
@@ -134,14 +140,25 @@ class PostgresLimits:
             taken = work(states, round(max(seconds for *_, seconds in locked) * 1000))
             kept = [Jsonb(states[hashed[key]]) for key in keys]
             await connection.execute(KEEP, {"subjects": keys, "states": kept})
-            await self._tidy(connection)
         return taken
 
-    async def _tidy(self, connection: Connection) -> None:
-        """Once an hour, what nobody has asked about for two days goes."""
+    def _tidy_when_due(self) -> None:
+        """Once an hour; beside the mint, which waits no longer for it than for anything."""
         if self._monotonic() >= self._tidy_at:
             self._tidy_at = self._monotonic() + TIDY_S
-            await connection.execute(TIDY, [FORGET_S])
+            tidying = asyncio.create_task(self._tidy(), name="tidy limits")
+            self._under_way.add(tidying)
+            tidying.add_done_callback(self._ended)
+
+    async def _tidy(self) -> None:
+        """What nobody has asked about for two days goes."""
+        try:
+            count = TIDIED
+            while count == TIDIED:
+                async with self._pool.connection(timeout=CLOSE_S) as connection:
+                    count = (await connection.execute(TIDY, [FORGET_S, TIDIED])).rowcount
+        except psycopg.Error as exc:
+            log.warning("limits.untidy", error=type(exc).__name__)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._under_way.discard(task)

@@ -147,10 +147,15 @@ def answer(exc: Exception) -> ProblemResponse:
 def _responder(problem: ProblemType) -> ErrorResponder:
     async def respond(request: Request, exc: Exception) -> ProblemResponse:
         if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            log.error("bug", path=request.url.path, error=type(exc).__name__, exc_info=exc)
+            log.error("bug", path=_template(request), error=type(exc).__name__, exc_info=exc)
         return _document(problem, exc)
 
     return respond
+
+
+def _template(request: Request) -> str:
+    """Which route it was. The path itself may hold a person, or anything that somebody typed."""
+    return f"{request.scope.get('root_path', '')}{getattr(request.scope.get('route'), 'path', '')}"
 
 
 def _document(problem: ProblemType, exc: Exception) -> ProblemResponse:

@@ -17,6 +17,7 @@ import apsw
 from broker.edge.audit.entries import Action, More, Who, entry
 from broker.edge.audit.recording import Act, Audit
 from broker.edge.audit.wiring import audit_of
+from broker.edge.callers import Proof
 from enrichment import wiring
 from enrichment.disk import InUse, WrongPlace
 from enrichment.memory.port import Memory
@@ -73,7 +74,7 @@ async def open_memory(settings: Settings) -> AsyncIterator[Memory]:
 async def open_audit(settings: Settings) -> AsyncIterator[tuple[Audit, Who]]:
     """To put on record what is done, and who does it: the user of this machine. A chain of its own."""
     async with audit_of(settings, "operator", wiring.on_record(settings)) as audit:
-        yield audit, Who(actor=f"os:{pwd.getpwuid(os.getuid()).pw_name}")
+        yield audit, Who(actor=f"os:{pwd.getpwuid(os.getuid()).pw_name}", proof=Proof.SHELL.value)
 
 
 @asynccontextmanager

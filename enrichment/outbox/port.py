@@ -36,6 +36,10 @@ class Erased(Exception):
     """The session was erased, or all of its person since the grant was given: nothing more is taken."""
 
 
+class Revoked(Exception):
+    """The grant was given before its person's grants were revoked: a new one is good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """Turn ids by what became of them. ``conflicting`` were known with another text, which was kept."""
@@ -128,7 +132,7 @@ class Outbox(Protocol):
     async def accept(
         self, person: str, session_id: str, turns: Sequence[Turn], *, granted_at: float | None = None
     ) -> Accepted:
-        """Store turns; on return they are durable. Raises `ForeignSession` or `Erased`.
+        """Store turns; on return they are durable. Raises `ForeignSession`, `Erased` or `Revoked`.
 
         ``granted_at``: when the grant was given (Unix seconds), None without one.
         """
@@ -183,6 +187,14 @@ class Outbox(Protocol):
         """Take out everything of the person and leave a tombstone for it and for each of its sessions."""
         ...
 
+    async def revoke(self, person: str) -> float:
+        """Every grant given to the person until now is void, for good; when that was (Unix seconds)."""
+        ...
+
+    async def is_revoked(self, person: str, granted_at: float) -> bool:
+        """Whether a grant given then (Unix seconds) is void."""
+        ...
+
     async def orders(self) -> Sequence[Order]:
         """What memory has still to forget. Kept until `confirm`, also when the process dies."""
         ...
@@ -200,7 +212,7 @@ class Outbox(Protocol):
         ...
 
     async def expire_tombstones(self, keep_s: float) -> int:
-        """Take out tombstones older than that; how many."""
+        """Take out tombstones older than that; how many. And revocations, which no grant outlives so long."""
         ...
 
     async def lines(self, *, state: str | None, limit: int, after: str = "") -> Sequence[Line]:

@@ -92,6 +92,12 @@ class PostgresOutbox:
             lambda db: erasure.erase_person(db, person, self._now()), within_s=ERASE_S
         )
 
+    async def revoke(self, person: str) -> float:
+        return await self._connections.run(lambda db: erasure.revoke(db, person, self._now()))
+
+    async def is_revoked(self, person: str, granted_at: float) -> bool:
+        return await self._connections.run_alone(lambda db: erasure.is_revoked(db, person, granted_at))
+
     async def orders(self) -> Sequence[Order]:
         return await self._connections.run(lambda db: erasure.orders(db, self._now()))
 

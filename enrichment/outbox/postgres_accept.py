@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import psycopg
 
-from enrichment.outbox.port import Accepted, Erased, ForeignSession
+from enrichment.outbox.port import Accepted, Erased, ForeignSession, Revoked
 from enrichment.outbox.postgres_connections import NOW, Connection
 from enrichment.outbox.postgres_group import Outcome, Post, Unstorable
 from enrichment.outbox.postgres_news import NOTIFY
@@ -24,7 +24,11 @@ from enrichment.turns import Turn
 # A session that somebody holds must not stop all others: then each post is stored alone.
 PATIENCE = "SET LOCAL lock_timeout = 300"
 LOCK_PEOPLE = "SELECT pg_advisory_xact_lock_shared(key) FROM unnest(%s::bigint[]) AS key"
-ERASED_PEOPLE = "SELECT person, erased_at FROM outbox_erased_person WHERE person = ANY(%s::text[])"
+VOID_UNTIL = """
+SELECT person, erased_at, NULL::float8 FROM outbox_erased_person WHERE person = ANY(%(people)s::text[])
+UNION ALL
+SELECT person, NULL, revoked_at FROM outbox_revoked_person WHERE person = ANY(%(people)s::text[])
+"""
 # The lease starts with the clock, so that it also fences what expired and was begun again under its old id.
 OWN = f"""
 WITH clock AS (SELECT {NOW} AS now)
@@ -76,7 +80,7 @@ async def store(connection: Connection, posts: Sequence[Post], now: float | None
 async def _store(connection: Connection, posts: Sequence[Post], now: float | None) -> Sequence[Outcome]:
     late = await _late(connection, posts)
     idle, owners = await _own(connection, [post for post in posts if post not in late], now)
-    refused = {post: refusal for post in posts if (refusal := _refusal(post, late, owners))}
+    refused = {post: refusal for post in posts if (refusal := late.get(post) or _refusal(post, owners))}
     first: dict[Key, Turn] = {}
     for post in posts:
         if post not in refused:
@@ -93,19 +97,25 @@ async def _store(connection: Connection, posts: Sequence[Post], now: float | Non
     return [refused.get(post) or _answer(post, added, prints) for post in posts]
 
 
-async def _late(connection: Connection, posts: Sequence[Post]) -> set[Post]:
-    """Those whose person was erased after their grant was given."""
+async def _late(connection: Connection, posts: Sequence[Post]) -> dict[Post, Erased | Revoked]:
+    """Those whose person was erased, or had all grants revoked, after their grant was given.
+
+    Of both the erasure counts: who gets a new grant must not bring back what was erased.
+    """
     people = {post.person for post in posts}
     await connection.execute(LOCK_PEOPLE, (sorted(person_key(person) for person in people),))
-    rows = await (
-        await connection.execute(ERASED_PEOPLE, ([hashed(person) for person in people],))
-    ).fetchall()
-    erased: dict[str, float] = {person: erased_at for person, erased_at in rows}
-    return {
-        post
-        for post in posts
-        if post.granted_at is not None and post.granted_at <= erased.get(hashed(post.person), -math.inf)
-    }
+    about = {"people": [hashed(person) for person in people]}
+    rows = await (await connection.execute(VOID_UNTIL, about)).fetchall()
+    erased = {person: erased_at for person, erased_at, _ in rows if erased_at is not None}
+    revoked = {person: revoked_at for person, _, revoked_at in rows if revoked_at is not None}
+    refused: dict[Post, Erased | Revoked] = {}
+    for post in posts if rows else ():
+        person, granted_at = hashed(post.person), math.inf if post.granted_at is None else post.granted_at
+        if granted_at <= erased.get(person, -math.inf):
+            refused[post] = Erased(post.session_id)
+        elif granted_at <= revoked.get(person, -math.inf):
+            refused[post] = Revoked(post.session_id)
+    return refused
 
 
 async def _own(
@@ -124,9 +134,7 @@ async def _own(
     return idle, owners
 
 
-def _refusal(post: Post, late: set[Post], owners: dict[str, Owner]) -> ForeignSession | Erased | None:
-    if post in late:
-        return Erased(post.session_id)
+def _refusal(post: Post, owners: dict[str, Owner]) -> ForeignSession | Erased | None:
     person, erased_of = owners[post.session_id]
     if hashed(post.person) == erased_of:
         return Erased(post.session_id)

@@ -1,4 +1,4 @@
-"""Erasure and retention, each inside a transaction of the caller."""
+"""Erasure, retention and revoked grants, each inside a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -62,6 +62,16 @@ WITH clock AS (SELECT {NOW} AS now), idle AS (
 INSERT INTO outbox_erasure AS kept (session_id, person, not_before) SELECT * FROM gone
 ON CONFLICT (session_id, person) DO UPDATE SET not_before = greatest(kept.not_before, excluded.not_before)
 """
+# A clock that went back revokes no less than before.
+REVOKE = f"""
+INSERT INTO outbox_revoked_person AS kept (person, revoked_at) VALUES (%(hashed)s, {NOW})
+ON CONFLICT (person) DO UPDATE SET revoked_at = greatest(kept.revoked_at, excluded.revoked_at)
+RETURNING revoked_at
+"""
+IS_REVOKED = (
+    "SELECT EXISTS (SELECT FROM outbox_revoked_person WHERE person = %s AND revoked_at >= %s::float8)"
+)
+EXPIRE_REVOCATIONS = f"DELETE FROM outbox_revoked_person WHERE revoked_at < {NOW} - %(keep_s)s"
 EXPIRE_SESSIONS = f"DELETE FROM outbox_session WHERE erased_at < {NOW} - %(keep_s)s"
 EXPIRE_PEOPLE = f"DELETE FROM outbox_erased_person WHERE erased_at < {NOW} - %(keep_s)s"
 
@@ -84,6 +94,19 @@ async def erase_person(connection: Connection, person: str, now: float | None) -
     await connection.execute(ERASE_PERSON, {"hashed": hashed(person), "now": now})
     rows = await (await connection.execute(SESSIONS_OF, (person,))).fetchall()
     return await _order(connection, "", person, await _empty(connection, person, rows, now), now)
+
+
+async def revoke(connection: Connection, person: str, now: float | None) -> float:
+    """Waits for posts of the person that are being stored; those that come later are refused."""
+    await connection.execute(LOCK_PERSON, (person_key(person),))
+    about = {"hashed": hashed(person), "now": now}
+    rows = await (await connection.execute(REVOKE, about)).fetchall()
+    return float(rows[0][0])
+
+
+async def is_revoked(connection: Connection, person: str, granted_at: float) -> bool:
+    rows = await (await connection.execute(IS_REVOKED, (hashed(person), granted_at))).fetchall()
+    return bool(rows[0][0])
 
 
 async def _order(
@@ -125,4 +148,5 @@ async def expire_tombstones(connection: Connection, keep_s: float, now: float | 
     about = {"keep_s": keep_s, "now": now}
     sessions = await connection.execute(EXPIRE_SESSIONS, about)
     people = await connection.execute(EXPIRE_PEOPLE, about)
+    await connection.execute(EXPIRE_REVOCATIONS, about)
     return sessions.rowcount + people.rowcount

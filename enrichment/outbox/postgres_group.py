@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from enrichment.outbox.port import Accepted, Erased, ForeignSession, StorageFailed
+from enrichment.outbox.port import Accepted, Erased, ForeignSession, Revoked, StorageFailed
 from enrichment.outbox.postgres_connections import RUN_S
 from enrichment.turns import Turn
 
@@ -37,7 +37,7 @@ class Post:
     answer: asyncio.Future[Accepted] = field(repr=False)
 
 
-Outcome = Accepted | ForeignSession | Erased | StorageFailed
+Outcome = Accepted | ForeignSession | Erased | Revoked | StorageFailed
 Store = Callable[[Sequence[Post]], Awaitable[Sequence[Outcome]]]
 
 

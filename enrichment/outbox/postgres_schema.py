@@ -103,7 +103,14 @@ CREATE TABLE memory_address (key text COLLATE "C" PRIMARY KEY, value text NOT NU
 """
 # Of the request that brought the turn, where there are spans: its delivery points at it.
 TRACES = "ALTER TABLE outbox_turn ADD COLUMN traceparent text"
-MIGRATIONS = (FIRST, ADDRESSES, TRACES)
+# Beside the tombstones and not in them: a replica of the release before reads those.
+REVOCATIONS = """
+CREATE TABLE outbox_revoked_person (
+    person     text PRIMARY KEY,                    -- hashed: whose grants of before are void
+    revoked_at float8 NOT NULL                      -- Unix seconds
+)
+"""
+MIGRATIONS = (FIRST, ADDRESSES, TRACES, REVOCATIONS)
 
 VERSION = "SELECT coalesce(max(version), 0) FROM outbox_schema"
 VERSIONS = """

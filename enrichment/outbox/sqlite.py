@@ -24,6 +24,7 @@ from enrichment.outbox.port import (
     ForeignSession,
     Line,
     Order,
+    Revoked,
     StorageFailed,
 )
 from enrichment.outbox.sqlite_schema import STEPS, TABLES, person_key, session_key
@@ -34,7 +35,7 @@ from enrichment.turns import Turn
 # Few statements: each lets go of the interpreter, and the thread that answers HTTP takes it.
 STANDING = """
 SELECT (SELECT person FROM session WHERE session_id = ?), (SELECT person FROM tombstone WHERE key = ?),
-       (SELECT erased_at FROM tombstone WHERE key = ?)
+       (SELECT erased_at FROM tombstone WHERE key = ?), (SELECT revoked_at FROM revocation WHERE person = ?)
 """
 # Leases are numbered from the clock: a session that expired and began again is fenced from the old one too.
 OWN = "INSERT INTO session (session_id, person, lease) VALUES (?, ?, ?)"
@@ -137,6 +138,13 @@ class SqliteOutbox:
         now = self._now()
         return await self._database.run(lambda db: sqlite_erasure.person(db, person, now), erases=True)
 
+    async def revoke(self, person: str) -> float:
+        now = self._now()
+        return await self._database.run(lambda db: sqlite_erasure.revoke(db, person, now))
+
+    async def is_revoked(self, person: str, granted_at: float) -> bool:
+        return await self._database.run(lambda db: sqlite_erasure.is_revoked(db, person, granted_at))
+
     async def orders(self) -> Sequence[Order]:
         return await self._database.run(lambda db: sqlite_erasure.orders(db, self._now()))
 
@@ -172,13 +180,18 @@ class SqliteOutbox:
 
 
 def _own(db: apsw.Connection, person: str, session_id: str, granted_at: float | None, now: float) -> None:
-    """Make sure that the session is the person's and was not erased. Raises `ForeignSession` or `Erased`."""
-    keys = (session_id, session_key(session_id), person_key(person))
-    owner, buried, erased_at = db.execute(STANDING, keys).get
+    """Make sure that the session is the person's, and what was erased or revoked stays so.
+
+    Raises `ForeignSession`, `Erased` or `Revoked`.
+    """
+    keys = (session_id, session_key(session_id), person_key(person), hashed(person))
+    owner, buried, erased_at, revoked_at = db.execute(STANDING, keys).get
+    if erased_at is not None and granted_at is not None and granted_at <= erased_at:
+        raise Erased  # also of what was revoked: who gets a new grant must not bring back what was erased
+    if revoked_at is not None and granted_at is not None and granted_at <= revoked_at:
+        raise Revoked
     if buried is not None:
         raise Erased if buried == hashed(person) else ForeignSession(session_id)
-    if erased_at is not None and granted_at is not None and granted_at <= erased_at:
-        raise Erased
     if owner is None:
         db.execute(OWN, (session_id, person, int(now * 1000)))
     elif owner != person:

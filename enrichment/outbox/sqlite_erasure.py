@@ -1,4 +1,4 @@
-"""Taking things out of the embedded outbox: by a person's wish, with a tombstone; by age, without."""
+"""Taking out of the embedded outbox: by a person's wish, with a tombstone; by age, without. Void grants."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ SELECT person, session_id, coalesce(leased_until, 0) FROM session WHERE written_
     SELECT 1 FROM turn WHERE turn.session_id = session.session_id AND state = 'pending')
 ORDER BY written_at LIMIT ?
 """
+# A clock that went back revokes no less than before.
+REVOKE = """
+INSERT INTO revocation (person, revoked_at) VALUES (?, ?)
+ON CONFLICT (person) DO UPDATE SET revoked_at = max(revoked_at, excluded.revoked_at) RETURNING revoked_at
+"""
+IS_REVOKED = "SELECT EXISTS (SELECT 1 FROM revocation WHERE person = ? AND revoked_at >= ?)"
+OLD_REVOCATIONS = "DELETE FROM revocation WHERE revoked_at < ?"
 OLD_TOMBSTONES = "DELETE FROM tombstone WHERE erased_at < ?"
 
 
@@ -79,7 +86,16 @@ def expire(db: apsw.Connection, before: float, limit: int) -> int:
     return len(idle)
 
 
+def revoke(db: apsw.Connection, who: str, now: float) -> float:
+    return float(db.execute(REVOKE, (hashed(who), now)).get)
+
+
+def is_revoked(db: apsw.Connection, who: str, granted_at: float) -> bool:
+    return bool(db.execute(IS_REVOKED, (hashed(who), granted_at)).get)
+
+
 def expire_tombstones(db: apsw.Connection, before: float) -> int:
+    db.execute(OLD_REVOCATIONS, (before,))
     db.execute(OLD_TOMBSTONES, (before,))
     return db.changes()
 

@@ -49,6 +49,12 @@ STEPS = (
     ) STRICT;
     """,
     "ALTER TABLE turn ADD COLUMN traceparent TEXT;          -- of the request that brought it, or NULL",
+    """
+    CREATE TABLE revocation (
+        person     TEXT PRIMARY KEY,                    -- hashed: whose grants of before are void
+        revoked_at REAL NOT NULL                        -- Unix seconds
+    ) STRICT;
+    """,
 )
 
 

@@ -125,6 +125,6 @@ async def test_attack_18_and_19_enrichment_takes_no_such_id_and_no_memory_sees_i
         assert (await client.get(f"/memory/context?session_id={escaped}")).status_code == 422
         for method in ("GET", "DELETE"):
             response = await client.request(method, f"/memory/episodes/{escaped}")
-            assert response.status_code in {307, 404, 422}, response.text  # 307: to /memory, where nothing is
+            assert response.status_code in {404, 422}, response.text
     assert memory.seen == []
     assert memory.kept == {}

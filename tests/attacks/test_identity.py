@@ -24,13 +24,17 @@ from hypothesis import given
 from hypothesis import strategies as some
 from starlette.requests import Request
 
+from broker.app import create_app
 from broker.edge.access_tokens import CLOCK_LEEWAY_S
 from broker.edge.callers import DevelopmentTokens
 from broker.edge.grants import LIFETIME_S, BadGrant, GrantSigner, UnknownKey, keys_of, read_grant
 from broker.edge.problems import NotSignedIn
-from tests.broker.build import SIGN_IN
+from tests.broker.audit.build import told
+from tests.broker.build import ENRICHMENT, SIGN_IN, settings
 from tests.broker.over_http import asked, problem
 from tests.enrichment.service import CLOCK, SIGNER, as_bearer, grant, said
+from tests.on_record import ON_RECORD
+from tests.running import running
 from tests.simulator.entra import ADDRESS, ALICE, CLIENT_ID, TENANT, as_jwk, key_id, key_pair
 
 ROOT = Path(__file__).parent.parent.parent
@@ -426,6 +430,25 @@ async def test_attack_11_who_has_no_role_that_may_call_gets_no_token(broker, ent
 
 async def test_attack_11_a_token_with_neither_scope_nor_role_is_none(broker, entra):
     problem(await mint(broker, entra.token(scp=None, roles=None)), 401, "not-signed-in")
+
+
+async def test_what_somebody_came_with_is_on_record_also_of_who_was_refused(entra, azure, tmp_path):
+    on_record = ON_RECORD | {"audit_url": f"file:{tmp_path}"}
+    app = create_app(settings(**SIGN_IN | on_record, enrichment_url=ENRICHMENT), now=CLOCK, probing=False)
+    async with running(app) as broker:
+        for claims in ({}, {"scp": None}, {"roles": ["Viewer"]}, {"roles": None} | OVERAGE):
+            await broker.post(
+                "/realtime/grant", headers=as_bearer(entra.token(**claims)), json={"session_id": "s-1"}
+            )
+        await broker.post("/realtime/grant", headers=as_bearer(entra.token(aud=ELSEWHERE)))
+    lines = [(line["action"], line.get("proof"), line.get("reason")) for line in told(tmp_path)[1:]]
+    assert lines == [
+        ("grant.issue", "entra", None),
+        ("grant.issue", "service-principal", None),
+        ("authz.deny", "entra", "not-allowed"),
+        ("authz.deny", None, "roles-not-in-token"),
+        ("authz.deny", None, "not-signed-in"),
+    ]
 
 
 async def test_attack_11_a_viewer_still_reads_and_nobody_without_a_role_does(enrichment, entra):

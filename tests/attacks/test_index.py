@@ -66,6 +66,10 @@ ELSEWHERE: dict[int, list[str]] = {
         "tests/broker/test_entra.py::test_keys_roll_over_again_and_again_under_load_and_nobody_is_refused",
         "tests/broker/test_entra.py::test_key_sets_that_are_away_for_two_hours_cost_nobody_their_sign_in",
     ],
+    13: [
+        "tests/enrichment/test_revoking.py"
+        "::test_a_page_whose_grant_was_revoked_gets_401_and_with_a_new_one_goes_on",
+    ],
     18: [
         "tests/enrichment/test_bad_input.py::test_a_turn_may_be_anything_and_is_kept_or_refused",
         "tests/enrichment/test_bad_input.py::test_a_search_may_ask_for_anything_and_finds_nothing_of_others",

@@ -23,7 +23,7 @@ from broker.edge.audit.files import FileSink
 from broker.edge.audit.recording import Audit
 from broker.edge.audit.sealing import Head, Seal
 from broker.edge.audit.writer import Writer
-from broker.edge.callers import Caller
+from broker.edge.callers import Caller, Proof
 from broker.edge.grants import GrantSigner
 from broker.edge.telemetry import configure_logging
 from broker.minting.outcomes import EphemeralToken
@@ -34,7 +34,7 @@ from broker.session import Transcription, TurnDetection
 ROUNDS = 5
 MINTS = 2_000
 AZURE_S = 0.02
-WHO = Who("tid:" + "0" * 36, "user", "192.0.2.0", "0" * 16, "0" * 32)
+WHO = Who("tid:" + "0" * 36, "user", "entra", "192.0.2.0", "0" * 16, "0" * 32)
 TOKEN = EphemeralToken(
     value="ek",
     expires_at=0,
@@ -88,7 +88,7 @@ async def measured(audit, callers):
     async def caller():
         for _ in range(MINTS // callers // (10 if callers == 1 else 1)):
             began = time.perf_counter()
-            await opens.open(Caller("tid:alice", "user"), agent, None, WHO)
+            await opens.open(Caller("tid:alice", "user", Proof.ENTRA), agent, None, WHO)
             took.append(time.perf_counter() - began)
 
     before = resource.getrusage(resource.RUSAGE_SELF)

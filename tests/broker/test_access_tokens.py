@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from starlette.requests import Request
 
 from broker.edge.access_tokens import LATEST, MOST_PROVED
-from broker.edge.callers import Caller, Callers, DevelopmentTokens, Everyone
+from broker.edge.callers import Caller, Callers, DevelopmentTokens, Everyone, Proof
 from broker.edge.entra import Entra as SignIn
 from broker.edge.entra import Registration
 from broker.edge.problems import NotAllowed, NotSignedIn, RolesNotInToken, SignInUnverifiable
@@ -84,7 +84,9 @@ def proved(monkeypatch):
     ],
 )
 async def test_a_role_counts_in_both_spellings_and_of_several_the_highest(system, roles, role):
-    assert await system.read(system.entra.token(roles=roles)) == Caller(f"{TENANT}:{ALICE}", role)
+    assert await system.read(system.entra.token(roles=roles)) == Caller(
+        f"{TENANT}:{ALICE}", role, Proof.ENTRA
+    )
 
 
 async def test_a_person_is_the_same_whatever_they_are_called_and_by_which_version(system):
@@ -135,7 +137,7 @@ async def test_a_clock_that_is_put_back_keeps_nothing_alive(system, proved):
 
 async def test_of_what_was_proved_only_so_much_is_remembered(system):
     for number in range(MOST_PROVED + 5):
-        system.tokens._keep(number.to_bytes(32), Caller("p", "user"), int(system.clock()) + 60)
+        system.tokens._keep(number.to_bytes(32), Caller("p", "user", Proof.ENTRA), int(system.clock()) + 60)
     assert len(system.tokens._proved) == MOST_PROVED
 
 
@@ -202,7 +204,7 @@ async def test_whatever_entra_may_sign_is_somebody_or_refused_and_never_a_bug(cl
         caller = await SYSTEM.read(SYSTEM.entra.sign(SYSTEM.entra.claims() | claims))
     except REFUSED:
         return
-    assert caller == Caller(f"{TENANT}:{ALICE}", "user")
+    assert (caller.person, caller.role) == (f"{TENANT}:{ALICE}", "user")
     said = SYSTEM.entra.claims() | claims
     assert all(0 < said[name] < LATEST for name in ("exp", "nbf", "iat"))
 

@@ -45,8 +45,14 @@ async def test_a_mint_is_on_record_before_and_after_azure_is_asked(tmp_path, azu
     assert (intent["action"], intent["decision"]) == ("token.mint", "intent")
     assert (result["action"], result["decision"], result["of"]) == ("token.mint", "done", intent["n"])
     assert (result["actor"], result["role"], result["session_id"]) == ("dev:alice", "analyst", "s-1")
+    assert (intent["proof"], result["proof"]) == ("development-token", "development-token")
     assert (result["strategy"], result["agent_id"], result["ip"]) == ("direct", "elena", "127.0.0.0")
     assert result["trace_id"] == response.headers["x-trace-id"]
+
+
+async def test_that_nobody_had_to_prove_anything_is_on_record(tmp_path, azure):
+    _, (intent, _) = await minted_by_alice(tmp_path, auth_required=False)
+    assert (intent["actor"], intent["proof"]) == ("poc-user", "none")
 
 
 async def test_the_intent_is_on_disk_when_azure_is_asked(tmp_path, respx_mock):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from functools import partial
 
 import psycopg
@@ -11,8 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from broker.app import create_app
-from broker.edge.limit_rules import Allowance, CallTime, Pace
-from broker.edge.limits import Kept, Limits, TooMany, Wish
+from broker.edge.call_time import CallTime
+from broker.edge.limit_rules import DAY_S, Allowance, Pace
+from broker.edge.limits import Kept, Limits, StoreAway, TooMany, Wish
 from broker.edge.postgres_limits import PostgresLimits
 from tests.broker.build import settings
 from tests.clocks import Clock
@@ -20,6 +22,7 @@ from tests.enrichment.conftest import database, postgres  # noqa: F401 - fixture
 from tests.running import running
 
 PACE = Pace("minute", "calls", count=6, per_s=60, burst=3)
+MIDNIGHT = 1_795_046_400.0  # UTC
 CALLS = CallTime(2, Allowance("day", "", 200 * 60))
 PATIENT_S = 5.0  # a loaded machine is no reason to decide alone, here
 
@@ -40,6 +43,33 @@ async def replicas(database):  # noqa: F811
     yield replica
     for store in opened:
         await store.close()
+
+
+class Sometimes:
+    """A store that is away when a test says so."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.is_away = False
+
+    def comes_back(self):
+        self.is_away = False
+
+    async def change(self, subjects, work):
+        if self.is_away:
+            raise StoreAway
+        return await self._store.change(subjects, work)
+
+
+class InVainError(Exception):
+    """Nothing came of what was granted."""
+
+
+async def in_vain(limits, wish, meanwhile=lambda: None) -> None:
+    with suppress(InVainError):
+        async with limits.held([wish]):
+            meanwhile()
+            raise InVainError
 
 
 async def wait_of(limits, *wishes) -> float:
@@ -69,6 +99,46 @@ async def test_a_session_on_one_replica_takes_its_place_on_the_other_until_it_is
     assert await wait_of(other, third) == 0
 
 
+async def test_a_mint_that_fails_on_one_replica_leaves_the_session_s_earlier_call_its_minutes(replicas):
+    one, other = await replicas(), await replicas()
+    short = CallTime(2, Allowance("day", "", 60 * 60))
+    replicas.clock.now_s = MIDNIGHT
+    await one.take(Wish("a", short, 3600, "s"))
+    await in_vain(one, Wish("a", short, 1800, "s"))
+    assert await wait_of(other, Wish("a", short, 1800, "t")) == DAY_S
+
+
+async def test_whoever_keeps_every_call_they_left_gets_twice_the_minutes_of_all_replicas_at_most(replicas):
+    brokers = [await replicas(), await replicas()]
+    replicas.clock.now_s = MIDNIGHT
+    granted_s = 0.0
+    for number in range(14):
+        (ends_ms,) = await brokers[number % 2].take(Wish("a", CALLS, 1800, "s"))
+        granted_s += ends_ms / 1000 - replicas.clock()
+        replicas.clock.pass_s(60)
+    assert granted_s == 2 * 200 * 60
+    assert await wait_of(brokers[0], Wish("a", CALLS, 1800, "s")) == DAY_S - 14 * 60
+
+
+async def test_what_the_store_granted_and_nothing_came_of_is_forgotten_here_by_another_clock_too(replicas):
+    """Else this process had calls that never began, on the day that it has to decide alone."""
+    store = (await replicas())._shared
+    here = Limits(Kept(Clock(replicas.clock() + 0.4)), store)
+    for session in "st":
+        await in_vain(here, Wish("a", CALLS, 1800, session))
+    assert here.take_here(Wish("a", CALLS, 1800, "u"))
+
+
+async def test_what_was_granted_without_the_store_is_not_given_back_to_it(replicas):
+    rule, clock = Allowance("bytes", "", 1000), replicas.clock
+    store = Sometimes((await replicas())._shared)
+    limits = Limits(Kept(clock), store)
+    await limits.take(Wish("a", rule, 900))
+    store.is_away = True
+    await in_vain(Limits(Kept(clock), store), Wish("a", rule, 900), meanwhile=store.comes_back)
+    assert await wait_of(limits, Wish("a", rule, 200)) > 0
+
+
 async def test_subjects_that_many_share_are_locked_in_one_order(replicas):
     one, other = await replicas(), await replicas()
     plenty = Pace("plenty", "", 10_000, 60, 10_000)
@@ -87,6 +157,29 @@ async def test_the_table_names_nobody(replicas, database):  # noqa: F811
         (row,) = connection.execute("SELECT subject, state::text FROM voicelive_limits").fetchall()
     assert b"alice" not in bytes(row[0])
     assert "alice" not in row[1]
+
+
+SLOW_DELETE = """
+CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END $$;
+CREATE TRIGGER dawdle BEFORE DELETE ON voicelive_limits FOR EACH STATEMENT EXECUTE FUNCTION dawdle()
+"""
+
+
+async def test_no_mint_waits_until_what_is_old_is_deleted_and_it_is_deleted(replicas, database):  # noqa: F811
+    await (await replicas()).take(Wish("a", PACE))
+    store = PostgresLimits(database, now=replicas.clock, answer_s=0.3)
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(SLOW_DELETE)
+        connection.execute("INSERT INTO voicelive_limits VALUES ('old', '{}', 0)")
+        await store.open()
+        await store._pool.wait()
+        with capture_logs() as logs:
+            await Limits(Kept(replicas.clock), store).take(Wish("a", PACE))
+        await store.close()  # which waits for what is under way
+        count = "SELECT count(*) FROM voicelive_limits"
+        assert connection.execute(count).fetchone() == (1,)
+    assert logs == []
 
 
 async def test_a_store_that_is_away_fails_no_mint_and_is_soon_left_alone():

@@ -66,10 +66,7 @@ async def test_a_path_leads_nowhere_else(client, session_id):
     bob = as_person("bob")
     for method in ("GET", "DELETE"):
         response = await client.request(method, f"/memory/episodes/{session_id}", headers=bob)
-        assert response.status_code in {307, 404, 422}, (
-            method,
-            response.text,
-        )  # 307: to /memory, where nothing is
+        assert response.status_code in {404, 422}, (method, response.text)
     assert await holds_what_alice_said(client)
 
 

@@ -25,6 +25,7 @@ CHANGING = [
     "erase alice --yes",
     "erase alice --session s-1 --yes",
 ]
+REVOKING = "revoke alice --yes"
 
 
 @pytest.fixture
@@ -246,7 +247,7 @@ def test_what_only_looks_works_while_the_service_runs(served, words):
     assert served(words).code == 0
 
 
-@pytest.mark.parametrize("words", CHANGING)
+@pytest.mark.parametrize("words", [*CHANGING, REVOKING])
 def test_what_changes_something_has_to_wait_for_the_service(served, words):
     read = served(words)
     assert read.code == 75
@@ -268,20 +269,20 @@ def test_a_command_lays_no_new_ballast_down(shell):
     assert not (shell.data / "outbox.db.ballast").exists()
 
 
-@pytest.mark.parametrize("words", [*LOOKING, *CHANGING])
+@pytest.mark.parametrize("words", [*LOOKING, *CHANGING, REVOKING])
 def test_every_command_works_through_the_port_of_another_engine(shell, monkeypatch, words):
     monkeypatch.setattr(opening, "is_embedded", lambda _settings: False)
     assert shell(words).code == 0
 
 
-@pytest.mark.parametrize("words", [*LOOKING, *CHANGING])
+@pytest.mark.parametrize("words", [*LOOKING, *CHANGING, REVOKING])
 def test_no_outbox_is_made_where_none_is(empty_shell, words):
     read = empty_shell(words)
     assert (read.code, "DATA_DIR" in read.err) == (78, True)
     assert list(empty_shell.data.iterdir()) == []
 
 
-@pytest.mark.parametrize("words", [*LOOKING, *CHANGING, "ballast drop"])
+@pytest.mark.parametrize("words", [*LOOKING, *CHANGING, REVOKING, "ballast drop"])
 def test_settings_that_do_not_hold_are_told_by_name_and_without_their_value(shell, monkeypatch, words):
     monkeypatch.setenv("GRANT_JWKS_URL", "https://me:canary@broker.example.org")
     read = shell(words)
@@ -297,13 +298,13 @@ def test_a_file_of_a_newer_version_is_left_alone(shell, words):
     assert (read.code, "version" in read.err) == (75, True)
 
 
-@pytest.mark.parametrize("words", [*LOOKING[:-1], *CHANGING])
+@pytest.mark.parametrize("words", [*LOOKING[:-1], *CHANGING, REVOKING])
 def test_a_file_that_is_none_of_sqlite_s_is_told_in_a_sentence(shell, words):
     (shell.data / "outbox.db").write_bytes(b"canary " * 10_000)
     assert shell(words).code == 75
 
 
-@pytest.mark.parametrize("words", ["outbox", "erase", "ballast", "verify", "outbox replay"])
+@pytest.mark.parametrize("words", ["outbox", "erase", "revoke", "ballast", "verify", "outbox replay"])
 def test_help_tells_the_exit_codes(empty_shell, words):
     read = empty_shell(f"{words} --help")
     assert read.code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import httpx
 import jwt
@@ -22,6 +23,7 @@ from broker.edge.jwks import MOST_SEEN, KeysUnavailable
 from enrichment.grant_keys import PAUSE_S, Grants
 from tests.clocks import Clock
 from tests.enrichment.service import CLOCK, JWKS, SIGNER, grant, problem, said, service
+from tests.virtual_time import run_virtual
 
 
 def signer():
@@ -50,6 +52,38 @@ async def test_while_the_broker_cannot_be_asked_for_its_keys_the_page_is_told_to
         body = {"grant": grant(), "turns": [said("u1")]}
         answer = problem(await client.post("/memory/enrich", json=body), 503, "grant-unverifiable")
         assert answer["retryable"] is True
+
+
+async def in_pieces(text):
+    yield text
+
+
+def test_a_key_that_the_broker_took_back_counts_for_an_hour_at_most():
+    """Nobody need come with a grant of another key before."""
+    last, new = signer(), signer()
+    told = {"keys": [*new.jwks()["keys"], *last.jwks()["keys"]]}
+    fetched_at = []
+
+    async def hours():
+        loop = asyncio.get_running_loop()
+
+        def answer(_request):
+            fetched_at.append(loop.time())
+            return httpx.Response(200, content=in_pieces(json.dumps(told).encode()))
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+            grants = Grants(http, JWKS, environment="development", now=CLOCK, monotonic=loop.time)
+            keeping = asyncio.create_task(grants.keep_fresh())
+            assert (await grants.read(grant(signer=last))).person == "alice"
+            told["keys"] = new.jwks()["keys"]
+            await asyncio.sleep(3_601)
+            with pytest.raises(BadGrant):
+                await grants.read(grant(signer=last))
+            assert (await grants.read(grant(signer=new))).person == "alice"
+            keeping.cancel()
+
+    run_virtual(hours())
+    assert len([at for at in fetched_at if at < 3_601]) == 2
 
 
 async def test_keys_are_fetched_once_for_many_grants(signed_in, keys):

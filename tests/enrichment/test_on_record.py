@@ -100,7 +100,7 @@ def test_what_an_operator_changes_is_on_record_with_who_it_was(shell, words, act
     start, intent, result = told(shell.data / "audit")
     assert start["chain"].startswith("operator-")
     assert (intent["action"], intent["decision"], result["decision"]) == (action, "intent", "done")
-    assert intent["actor"].startswith("os:")
+    assert (intent["actor"].partition(":")[0], intent["proof"]) == ("os", "shell")
     assert (result["of"], result.get("count")) == (intent["n"], count)
     assert "alice" not in json.dumps([start, intent, result])
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from structlog.testing import capture_logs
 
 from broker.edge.telemetry import configure_logging
 from enrichment.database import Database
@@ -56,6 +57,18 @@ async def test_a_bug_in_a_memory_is_told_and_the_delivery_lives(tmp_path, keys):
         await client.post("/memory/enrich", json={"grant": grant(session_id="s-2"), "turns": [said("u2")]})
         async with asyncio.timeout(5):
             assert await memory.arrived.get() == "u2"
+
+
+async def test_a_bug_is_logged_with_its_route_and_without_what_stood_in_the_path(tmp_path, keys, monkeypatch):
+    async def episode(*_asked):
+        raise KeyError("bug")
+
+    monkeypatch.setattr(FakeMemory, "episode", episode)
+    async with service(tmp_path, memory=FakeMemory()) as client:
+        with capture_logs() as logs:
+            assert (await client.get("/memory/episodes/canary")).status_code == 500
+    assert [entry["path"] for entry in logs if entry["event"] == "bug"] == ["/memory/episodes/{session_id}"]
+    assert "canary" not in str([entry for entry in logs if "exc_info" not in entry])
 
 
 async def test_readiness_fails_when_the_delivery_has_died(tmp_path, keys, monkeypatch, capfd):

@@ -8,9 +8,16 @@ from typing import Any
 from starlette.requests import Request
 
 from broker.edge.audit.entries import known_asker
-from broker.edge.problems import EDGE_PROBLEMS, ErrorResponder, NotAllowed, NotSignedIn, ProblemResponse
+from broker.edge.problems import (
+    EDGE_PROBLEMS,
+    ErrorResponder,
+    NotAllowed,
+    NotSignedIn,
+    ProblemResponse,
+    RolesNotInToken,
+)
 
-REFUSALS: tuple[type[Exception], ...] = (NotSignedIn, NotAllowed)
+REFUSALS: tuple[type[Exception], ...] = (NotSignedIn, NotAllowed, RolesNotInToken)
 
 
 def with_denials_on_record(responders: Mapping[Any, ErrorResponder]) -> dict[Any, ErrorResponder]:

@@ -31,6 +31,7 @@ class Action(StrEnum):
     CONFIG_START = "config.start"
     TOKEN_MINT = "token.mint"  # noqa: S105 - an action's name
     GRANT_ISSUE = "grant.issue"
+    GRANT_REVOKE = "grant.revoke"
     ERASE = "erase"
     REPLAY = "replay"
     DROP = "drop"
@@ -48,10 +49,14 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """Who asked, and from where: as much of it as may be kept. ``actor`` is None when nobody proved to be."""
+    """Who asked, and from where: as much of it as may be kept. ``actor`` is None when nobody proved to be.
+
+    ``proof`` is one of `broker.edge.callers.Proof`.
+    """
 
     actor: str | None = None
     role: str | None = None
+    proof: str | None = None
     ip: str | None = None
     ua: str | None = None
     trace_id: str | None = None
@@ -92,6 +97,7 @@ def who_asks(request: Request[Any], caller: Caller | None = None) -> Who:
     who = Who(
         actor=caller.person[:LONGEST_ACTOR] if caller else None,
         role=caller.role if caller else None,
+        proof=caller.proof.value if caller else None,
         ip=network(request.client.host) if request.client else None,
         ua=hashed_agent(request.headers.get("user-agent", "")[:LONGEST_AGENT]),
         trace_id=structlog.contextvars.get_contextvars().get("trace_id"),
