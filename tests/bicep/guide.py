@@ -16,7 +16,7 @@ from tests.bicep.azure_cli import COMMANDS, EVERYBODY_S
 from tests.bicep.project import ROOM
 
 BOTH = ("broker", "enrichment")
-SHELL = {"for", "do", "done", "echo", "read", "mkdir", "curl", "openssl"}
+SHELL = {"for", "do", "done", "echo", "read", "mkdir", "curl", "openssl", "docker"}
 ASSIGNED = re.compile(
     r"(?:^|\s)(?:export )?([A-Za-z_]+)=|\bfor (\w+) in\b|\bread (?:-\w+ (?:'[^']*' )?)*(\w+);"
 )
@@ -78,7 +78,14 @@ def complaint_about(words: list[str]) -> str | None:
         return _about_azure(words)
     if words[:2] == ["python", "-m"]:
         return _about_ours(words[2], words[3:])
+    if words[0] == "make":
+        return _about_make(words[1])
     return None if words[0] in SHELL else f"nobody knows {words[0]}"
+
+
+def _about_make(target: str) -> str | None:
+    targets = re.findall(r"^([a-z-]+):", (ROOM.parent / "Makefile").read_text(), re.MULTILINE)
+    return None if target in targets else f"there is nothing to make: {target}"
 
 
 def _about_azure(words: list[str]) -> str | None:
