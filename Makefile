@@ -32,7 +32,7 @@ probe: $(INSTALLED) ## Ask every configured way to mint once and say what to men
 test: $(INSTALLED) ## Run all tests, with a real browser and real speech
 	@$(PY) -m tests.chromium
 	@$(PY) -m tests.enrichment.postgres
-	@$(PY) -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/test_fault_drill.py
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder --ignore tests/test_fault_drill.py
 	@$(PY) -m pytest tests/test_fault_drill.py
 
 .PHONY: check

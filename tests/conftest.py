@@ -11,9 +11,17 @@ import httpx
 import pytest
 import respx
 import structlog
+from hypothesis import HealthCheck, settings
 from multidict import CIMultiDict
 
 from tests.local.processes import SETTINGS
+
+# The same examples each time, however slow the machine: what a change breaks is seen with that change.
+# To look for new ones: pytest --hypothesis-profile default
+settings.register_profile(
+    "gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("gate")
 
 # Workers take whole files, in this order. A long one taken last would keep one core busy and the other idle.
 LONGEST_FIRST = (

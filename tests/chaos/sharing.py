@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import ExitStack
 
-from tests.chaos.browsers import kept, speaking
+from tests.chaos.browsers import Crowd, kept, speaking
 from tests.chaos.checker import check
 from tests.chaos.dying import crowd_of, drain_s, lease_options
 from tests.chaos.outcome import Ground, Outcome, at_least
@@ -25,7 +25,7 @@ async def database_stopped(ground: Ground) -> Outcome:
             async with speaking(crowd):
                 for number in range(ground.size.stops):
                     await asyncio.sleep(1.0)
-                    await _away(database, "immediate" if number % 2 == 0 else "fast")
+                    await _away(database, "immediate" if number % 2 == 0 else "fast", crowd)
                 await kept(crowd, ground.size.turns)
                 finished.set()
             await system.drained(drain_s(ground))
@@ -39,8 +39,12 @@ async def database_stopped(ground: Ground) -> Outcome:
     return Outcome(check(crowd.history, system.remembered()), happened, bars)
 
 
-async def _away(database: Server, mode: str) -> None:
+async def _away(database: Server, mode: str, crowd: Crowd) -> None:
+    """Until somebody is refused and for a second longer."""
+    refused = crowd.answers[503]
     await asyncio.to_thread(database.stop, mode)
+    while crowd.answers[503] == refused:
+        await asyncio.sleep(0.02)
     await asyncio.sleep(1.0)
     await asyncio.to_thread(database.start)
 

@@ -18,6 +18,7 @@ CLIENT_EVENTS: dict[str, dict[str, Any]] = {
 
 
 @example(["start", "start", "hear", "say", "say"])
+@example(["create", "say", "drain", "say"])
 @given(
     st.lists(st.sampled_from(["start", "stop", "hear", "say", "end", "drain", *CLIENT_EVENTS]), max_size=40)
 )
@@ -58,6 +59,7 @@ def happen(talk, happening, said, waiting):
         "hear": lambda: talk.transcribed(waiting.pop(0), "good morning") if waiting else [],
         "say": lambda: [*talk.audible(response), *talk.said(response, "word ")],
         "end": lambda: talk.finished(response),
-        "drain": lambda: talk.drained(response),
+        # Nothing has sounded to its end that was not yet made.
+        "drain": lambda: [*talk.finished(response), *talk.drained(response)],
     }
     return steps[happening]() if happening in steps else sent(talk, **CLIENT_EVENTS[happening])
