@@ -21,10 +21,15 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self.now_s
 
     def _run_once(self) -> None:
-        timers = [timer.when() for timer in self._scheduled if not timer.cancelled()]
-        if not self._ready and timers:
-            self.now_s = max(self.now_s, min(timers))
+        if not self._ready:
+            self.now_s = max(self.now_s, self._next_s())
         super()._run_once()  # type: ignore[misc] - the one seam asyncio has for this
+
+    def _next_s(self) -> float:
+        """When the next timer is due; 0 when nobody waits for one. They are a heap, but for the cancelled."""
+        if self._scheduled and not self._scheduled[0].cancelled():
+            return float(self._scheduled[0].when())
+        return min((timer.when() for timer in self._scheduled if not timer.cancelled()), default=0.0)
 
 
 def run_virtual(main: Coroutine[Any, Any, Value]) -> Value:

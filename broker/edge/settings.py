@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from broker.edge.audit.settings import AnchorUrl, AuditKey, AuditUrl
 from broker.edge.entra import AUTHORITY, SCOPE, Registration
@@ -159,6 +159,18 @@ class SharedSettings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True, env_ignore_empty=True, hide_input_in_errors=True, validate_default=True
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment alone: to look for files that nobody named takes as long again."""
+        return init_settings, env_settings
 
     environment: Environment
     auth_required: bool = True

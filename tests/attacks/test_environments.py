@@ -55,6 +55,18 @@ GOOD_ENRICHMENT = GOOD | {
     "GRANT_JWKS_URL": "https://broker.example.org/.well-known/jwks.json",
 }
 
+
+def given_alone(kind):
+    """The same settings of what a test says; to look at the environment thousands of times takes its time."""
+
+    class Given(kind):
+        @classmethod
+        def settings_customise_sources(cls, settings_cls, init_settings, **_others):
+            return (init_settings,)
+
+    return Given
+
+
 # A switch: what it changes, which setting is named when it is refused, and where that is.
 Switch = tuple[dict[str, str], str, frozenset[Environment]]
 SHARED: dict[str, Switch] = {
@@ -82,8 +94,8 @@ ENRICHMENT: dict[str, Switch] = SHARED | {
 }
 HIDES = {"AUTH_REQUIRED": "ENTRA_TENANTS", "ENRICHMENT_URL": "GRANT_SIGNING_KEY"}  # only the first is told
 SERVICES = {
-    "broker": (BrokerSettings, GOOD_BROKER, BROKER),
-    "enrichment": (EnrichmentSettings, GOOD_ENRICHMENT, ENRICHMENT),
+    "broker": (given_alone(BrokerSettings), GOOD_BROKER, BROKER),
+    "enrichment": (given_alone(EnrichmentSettings), GOOD_ENRICHMENT, ENRICHMENT),
 }
 for_each_service = pytest.mark.parametrize("service", SERVICES)
 for_each_environment = pytest.mark.parametrize("environment", list(Environment))

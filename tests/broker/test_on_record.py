@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.broker.build import ENRICHMENT, KEY, MINT, settings
 from tests.broker.over_http import CONTEXT, broker_app, problem
 from tests.on_record import ON_RECORD
 from tests.running import running
+from tests.waiting import until
 
 ALICE = {"Authorization": "Bearer dev_alice_analyst", "User-Agent": "canary browser"}
 
@@ -190,7 +192,9 @@ async def test_callers_side_by_side_are_all_on_record(tmp_path, azure):
 
 async def test_where_the_record_ended_is_anchored_at_start_and_end(tmp_path, azure):
     audit, anchors = tmp_path / "audit", tmp_path / "anchors"
-    await minted_by_alice(audit, audit_anchor_url=f"file:{anchors}")
+    async with running(on_record(audit, audit_anchor_url=f"file:{anchors}")) as broker:
+        await until(partial(asyncio.to_thread, lambda: [*anchors.glob("*")]))  # the start's, beside the start
+        await broker.post("/realtime/token", json={"session_id": "s-1"}, headers=ALICE)
     (file,) = anchors.iterdir()
     assert [json.loads(line)["n"] for line in file.read_text().splitlines()] == [1, 3]
     assert checked(audit).unanchored

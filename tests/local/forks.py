@@ -17,7 +17,8 @@ from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.local.processes import ROOT, Process, execute
+
 IMPORTED = ["broker.__main__", "enrichment.__main__", "tests.chaos.service", "tests.chaos.recorder"]
 
 
@@ -54,8 +55,13 @@ class Forked:
         return self.returncode
 
 
-async def fork(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Forked:
-    """``arguments`` follow ``python -m``; what it prints is added to ``log``."""
+async def fork(arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> Process:
+    """``arguments`` follow ``python -m``; what it prints is added to ``log``.
+
+    The simulator is executed as ever: a fork may start no workers, and it needs them to speak.
+    """
+    if arguments[0] == "tests.simulator":
+        return await execute(arguments, environment, log)
     process = _template().Process(target=_run, args=(arguments, environment, log), daemon=True)
     await asyncio.to_thread(process.start)  # the first one waits for all the imports
     return Forked(process)

@@ -152,9 +152,9 @@ class Stack:
 
 
 @asynccontextmanager
-async def started(plan: Plan) -> AsyncIterator[Stack]:
+async def started(plan: Plan, launch: Launch = execute) -> AsyncIterator[Stack]:
     """The whole local system, ended on leaving."""
-    stack = Stack(plan)
+    stack = Stack(plan, launch)
     try:
         await stack.start(*plan.services())
         yield stack

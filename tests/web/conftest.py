@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest_asyncio
 from playwright.async_api import async_playwright
 
+from tests.local.forks import fork
 from tests.local.processes import free_port
 from tests.local.stack import Plan, new_signing_key, started
 from tests.web.person import Person, launched, visiting
@@ -22,7 +23,7 @@ async def system(tmp_path_factory):
         settings={"GRANT_SIGNING_KEY": new_signing_key(), "AZURE_VOICELIVE_MODEL": "gpt-realtime-brisk"},
         more_pages=tuple(free_port() for _ in range(MORE_BROKERS)),
     )
-    async with started(plan) as stack:
+    async with started(plan, fork) as stack:
         yield stack
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from playwright.async_api import expect
 
 from tests.waiting import until
+from tests.web.person import TURN_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -192,7 +195,8 @@ OLDER_PAGE = """async ({broker, enrichment, text}) => {
 async def test_a_page_that_knows_only_the_older_contract_works_unchanged(open_page, system):
     person = await open_page()
     urls = {"broker": system["broker"].url, "enrichment": system["enrichment"].url, "text": "Good morning"}
-    outcome = await person.page.evaluate(OLDER_PAGE, urls)
+    async with asyncio.timeout(TURN_S):
+        outcome = await person.page.evaluate(OLDER_PAGE, urls)
 
     assert outcome["sdp"] == 201
     assert outcome["statuses"] == [202, 202]
