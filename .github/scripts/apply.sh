@@ -12,7 +12,21 @@ if [ ${#missing[@]} -gt 0 ]; then
   echo "::error::the GitHub environment $ENVIRONMENT lacks ${missing[*]}"
   exit 1
 fi
-az deployment group create --resource-group "$RESOURCE_GROUP" --name voicelive \
-  --parameters "$file" --query properties.outputs --output json >"$RUNNER_TEMP/outputs.json"
-users=$("$here/output.py" usersName)
-[ -z "$users" ] || "$here/job.sh" "$users" users # makes the users of the databases, without whom no app is ready
+deploy() {
+  az deployment group create --resource-group "$RESOURCE_GROUP" --name voicelive \
+    --parameters "$file" --query properties.outputs --output json >"$RUNNER_TEMP/outputs.json"
+}
+# Makes the users of the databases, without whom enrichment does not start.
+make_users() { [ -z "$1" ] || "$here/job.sh" "$1" users; }
+
+if deploy; then
+  make_users "$("$here/output.py" usersName)"
+  exit
+fi
+# Where nothing has served yet there are no users yet, and Azure may call a deployment failed whose app does not start.
+# The job is there by then: it makes them, and the deployment is asked for once more.
+if cut -f 2 "$RUNNER_TEMP/before.tsv" | grep -qvE '^(None)?$'; then exit 1; fi
+users=$(az containerapp job list --resource-group "$RESOURCE_GROUP" --query "[?ends_with(name, '-env-users')].name" --output tsv)
+[ -n "$users" ] || exit 1
+make_users "$users"
+deploy

@@ -152,6 +152,30 @@ def test_a_first_deployment_has_nothing_to_go_back_to(before, github):
     assert rolled_back(run) == []
 
 
+@pytest.mark.parametrize("before", ["", f"{BROKER},None;{ENRICHMENT},;"])
+def test_a_first_deployment_that_waits_for_users_gets_them_and_is_asked_for_once_more(before, github):
+    run = github(before=before, create="once", jobs="test-env-users")
+    assert run.job("deploy", "apply"), run.printed
+    applied = [line for line in run.asked if "group create" in line or "job start" in line]
+    assert [line.split()[7] for line in applied[1:2]] == ["test-env-users"]
+    assert ["group create" in line for line in applied] == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        {"create": "fails", "before": "", "jobs": "test-env-users"},
+        {"create": "once", "before": "", "jobs": ""},
+        {"create": "once", "jobs": "test-env-users"},
+    ],
+    ids=["fails again", "there is no job", "something served before"],
+)
+def test_any_other_deployment_that_fails_has_failed(says, github):
+    run = github(**says)
+    assert not run.job("deploy", "apply")
+    assert len([line for line in run.asked if "group create" in line]) == 1 + (says["create"] == "fails")
+
+
 def test_an_app_that_was_not_touched_is_left_alone(github):
     run = github(create="fails", **{f"latest-{BROKER}": f"{BROKER}--old"})
     assert not run.job("deploy", "apply")
