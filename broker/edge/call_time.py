@@ -107,6 +107,8 @@ class CallTime:
     def _place_in_ms(self, state: State, wish: Wish, now_ms: int) -> int:
         """How long until one session less is live; a session that goes on takes no further place."""
         sessions: dict[str, list[Call]] = state.get(self.name, {})
+        if len(sessions) < self.live:
+            return 0
         ends = {
             of: ends_ms for of, calls in sessions.items() if (ends_ms := _ends_ms(calls, now_ms)) > now_ms
         }

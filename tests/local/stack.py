@@ -25,8 +25,7 @@ from tests.local.processes import (
 
 SIMULATOR_KEY = "simulator-key"
 
-# Limits counted as they are where people's data is, and so far up that no load of a bench meets one: there
-# everybody is one and the same person.
+# Limits counted as they are where people's data is, and so far up that no load of a bench meets one.
 COUNTED = {
     "LIMITS": "on",
     "LIMIT_ADDRESS_PER_MINUTE": "1000000",

@@ -10,8 +10,9 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -21,6 +22,10 @@ import uvloop
 from tests.bench.report import percentile
 
 GRACE_S = 5.0  # for the last answers after the time is up
+
+
+PERSON = "{person}"  # in a header: the number of one of `PEOPLE`, another one with each request
+PEOPLE = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +39,13 @@ class Wish:
     callers: int
     seconds: float
 
-    def as_bytes(self) -> bytes:
-        """The whole request."""
+    def requests(self) -> Iterator[bytes]:
+        """One after the other, for ever."""
+        request, person = self._as_bytes(), PERSON.encode()
+        people = range(PEOPLE) if person in request else [0]
+        return cycle([request.replace(person, b"%d" % number) for number in people])
+
+    def _as_bytes(self) -> bytes:
         parts = urlsplit(self.url)
         own = {"Host": parts.netloc, "Content-Type": "application/json", "Content-Length": len(self.body)}
         lines = [f"{name}: {value}" for name, value in {**own, **self.headers}.items()]
@@ -58,8 +68,8 @@ class Tally:
 class Caller(asyncio.Protocol):
     """One caller on one connection."""
 
-    def __init__(self, wish: Wish, tally: Tally, until: float) -> None:
-        self._request = wish.as_bytes()
+    def __init__(self, wish: Wish, requests: Iterator[bytes], tally: Tally, until: float) -> None:
+        self._requests = requests
         self._proof = wish.proof.encode()
         self._tally = tally
         self._until = until
@@ -75,7 +85,7 @@ class Caller(asyncio.Protocol):
     def _ask(self) -> None:
         self._body = b""
         self._began = time.perf_counter()
-        self._transport.write(self._request)
+        self._transport.write(next(self._requests))
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -103,14 +113,16 @@ class Caller(asyncio.Protocol):
 
 async def ask(wish: Wish) -> dict[str, Any]:
     """Keep ``wish.callers`` asking until the time is up, and wait for their last answers."""
-    tally = Tally()
+    tally, requests = Tally(), wish.requests()
     loop = asyncio.get_running_loop()
     parts = urlsplit(wish.url)
     began = time.perf_counter()
     callers: Sequence[Caller] = [
         (
             await loop.create_connection(
-                lambda: Caller(wish, tally, began + wish.seconds), str(parts.hostname), parts.port or 80
+                lambda: Caller(wish, requests, tally, began + wish.seconds),
+                str(parts.hostname),
+                parts.port or 80,
             )
         )[1]
         for _ in range(wish.callers)

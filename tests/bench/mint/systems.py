@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.mint.callers import PEOPLE, PERSON
 from tests.bench.mint.peers import Peer, Place
 from tests.bench.mint.processes import Cores, Process, Program, started
 from tests.bench.mint.upstream import MINT
@@ -21,7 +23,9 @@ DIRECT, FLOOR = "Azure's fake, asked directly", "floor: Starlette and aiohttp"
 OURS, OURS_WITHOUT_MEMORY = "broker, everything on", "broker, memory off"
 OURS_GUARDED = "broker, memory off, all guards on"
 OURS_UNGUARDED = "broker, memory and guards off"
-CALLER = {"Authorization": "Bearer dev_caller_user"}
+SIGNED_IN = {"AUTH_REQUIRED": "true", "AUTH_DEV_TOKENS": "true"}
+CALLER = {"Authorization": f"Bearer dev_caller{PERSON}_user"}
+AT_ONCE = 16
 REMEMBERED = ["I take the train at eight.", "My sister lives in Paris.", "I like short answers."]
 
 
@@ -40,12 +44,16 @@ class System:
 
     async def proven(self) -> System:
         """Itself, after it has minted once. Raises `NotStarted` with what it answered instead."""
-        headers = {"Content-Type": "application/json", **self.headers}
         async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-            answer = await http.post(self.url, content=self.body, headers=headers)
+            answer = await self.asked(http)
         if answer.status_code != 200 or self.proof not in answer.text:
             raise NotStarted(f"does not mint: HTTP {answer.status_code} {answer.text[:200]}")
         return self
+
+    async def asked(self, http: httpx.AsyncClient, person: int = 0) -> httpx.Response:
+        own = {name: value.replace(PERSON, str(person)) for name, value in self.headers.items()}
+        headers = {"Content-Type": "application/json", **own}
+        return await http.post(self.url, content=self.body, headers=headers)
 
 
 class Stage:
@@ -89,16 +97,18 @@ class Stage:
             "AZURE_VOICELIVE_KEY": "bench-key",
             "AZURE_VOICELIVE_MODEL": "gpt-realtime",
         }
-        plan = Plan(self._folder, settings=azure | COUNTED)
+        plan = Plan(self._folder, settings=azure | COUNTED | SIGNED_IN)
         enrichment, broker = plan.services()
         without = plan.broker(port=free_port(), ENRICHMENT_URL="")
         guarded = plan.broker(port=free_port(), ENRICHMENT_URL="", **self._guards())
-        unguarded = plan.broker(port=free_port(), ENRICHMENT_URL="", LIMITS="off")
+        unguarded = plan.broker(port=free_port(), ENRICHMENT_URL="", LIMITS="off", AUTH_REQUIRED="false")
         beside = await self._run_service(enrichment, cores=self._cores.others)
-        with_memory = System(OURS, await self._run_service(broker), _token(broker), body=_ASK, beside=beside)
+        with_memory = System(
+            OURS, await self._run_service(broker), _token(broker), body=_ASK, headers=CALLER, beside=beside
+        )
         await remember(with_memory)
         without_memory = System(
-            OURS_WITHOUT_MEMORY, await self._run_service(without), _token(without), body=_ASK
+            OURS_WITHOUT_MEMORY, await self._run_service(without), _token(without), body=_ASK, headers=CALLER
         )
         watched = System(
             OURS_GUARDED, await self._run_service(guarded), _token(guarded), body=_ASK, headers=CALLER
@@ -107,10 +117,8 @@ class Stage:
         return [await system.proven() for system in (with_memory, without_memory, watched, bare)]
 
     def _guards(self) -> dict[str, str]:
-        """Sign-in, limits and a record of every mint, as where people's data is."""
+        """A record of every mint beside sign-in and limits, as where people's data is."""
         return {
-            "AUTH_REQUIRED": "true",
-            "AUTH_DEV_TOKENS": "true",
             "AUDIT_LOG_ENABLED": "true",
             "AUDIT_KEY": "the-key-of-a-bench-which-nobody-keeps",
             "AUDIT_URL": f"file:{self._folder / 'audit'}",
@@ -142,20 +150,29 @@ def _token(service: Command) -> str:
 
 
 async def remember(system: System) -> None:
-    """Put a few turns into memory, so that reading it finds something to tell the model."""
-    async with httpx.AsyncClient(trust_env=False) as http:
-        headers = {"Content-Type": "application/json"}
-        minted = (await http.post(system.url, content=system.body, headers=headers)).json()
-        turns = [
-            {"turn_id": f"t-{number}", "speaker": "user", "text": text, "spoken_at": "2026-11-20T08:00:00Z"}
-            for number, text in enumerate(REMEMBERED)
-        ]
-        parcel = {"grant": minted["enrichment"]["grant"], "session_id": minted["session_id"], "turns": turns}
-        accepted = await http.post(minted["enrichment"]["url"], json=parcel)
-        if accepted.status_code != 202:
-            raise NotStarted(f"memory took nothing: HTTP {accepted.status_code} {accepted.text[:200]}")
-        for _ in range(100):
-            read = (await http.post(system.url, content=system.body, headers=headers)).json()
-            if read["memory"]["status"] == "hit":
-                return
+    """Put a few turns of everybody into memory, so that reading it finds something to tell the model."""
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def tell(person: int) -> None:
+        async with turn:
+            await _remember(system, http, person)
+
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http, asyncio.TaskGroup() as telling:
+        for person in range(PEOPLE):
+            telling.create_task(tell(person))
+
+
+async def _remember(system: System, http: httpx.AsyncClient, person: int) -> None:
+    minted = (await system.asked(http, person)).json()
+    turns = [
+        {"turn_id": f"t-{number}", "speaker": "user", "text": text, "spoken_at": "2026-11-20T08:00:00Z"}
+        for number, text in enumerate(REMEMBERED)
+    ]
+    parcel = {"grant": minted["enrichment"]["grant"], "session_id": minted["session_id"], "turns": turns}
+    accepted = await http.post(minted["enrichment"]["url"], json=parcel)
+    if accepted.status_code != 202:
+        raise NotStarted(f"memory took nothing: HTTP {accepted.status_code} {accepted.text[:200]}")
+    for _ in range(100):
+        if (await system.asked(http, person)).json()["memory"]["status"] == "hit":
+            return
     raise NotStarted("memory stays empty")
