@@ -5,8 +5,9 @@ Not for a network share, where SQLite's locks do not hold, nor for a container w
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -78,6 +79,7 @@ class SqliteOutbox:
     def __init__(self, path: Path, *, now: Callable[[], float] = time.time, ballast_bytes: int = 0) -> None:
         self._database = Database(path, versioned(TABLES, STEPS), alone=True)
         self._now = now
+        self._revoked: Mapping[str, float] | None = None  # as the file has it, which is ours alone
         self.room = Room(path, ballast_bytes, now=now)
         self.room.keep_ballast()
 
@@ -140,10 +142,15 @@ class SqliteOutbox:
 
     async def revoke(self, person: str) -> float:
         now = self._now()
-        return await self._database.run(lambda db: sqlite_erasure.revoke(db, person, now))
+        try:
+            return await self._database.run(lambda db: sqlite_erasure.revoke(db, person, now))
+        finally:
+            self._revoked = None
 
     async def is_revoked(self, person: str, granted_at: float) -> bool:
-        return await self._database.run(lambda db: sqlite_erasure.is_revoked(db, person, granted_at))
+        if self._revoked is None:
+            self._revoked = await self._database.run(sqlite_erasure.revocations)
+        return granted_at <= self._revoked.get(hashed(person), -math.inf)
 
     async def orders(self) -> Sequence[Order]:
         return await self._database.run(lambda db: sqlite_erasure.orders(db, self._now()))

@@ -35,7 +35,7 @@ REVOKE = """
 INSERT INTO revocation (person, revoked_at) VALUES (?, ?)
 ON CONFLICT (person) DO UPDATE SET revoked_at = max(revoked_at, excluded.revoked_at) RETURNING revoked_at
 """
-IS_REVOKED = "SELECT EXISTS (SELECT 1 FROM revocation WHERE person = ? AND revoked_at >= ?)"
+REVOCATIONS = "SELECT person, revoked_at FROM revocation"
 OLD_REVOCATIONS = "DELETE FROM revocation WHERE revoked_at < ?"
 OLD_TOMBSTONES = "DELETE FROM tombstone WHERE erased_at < ?"
 
@@ -90,8 +90,9 @@ def revoke(db: apsw.Connection, who: str, now: float) -> float:
     return float(db.execute(REVOKE, (hashed(who), now)).get)
 
 
-def is_revoked(db: apsw.Connection, who: str, granted_at: float) -> bool:
-    return bool(db.execute(IS_REVOKED, (hashed(who), granted_at)).get)
+def revocations(db: apsw.Connection) -> dict[str, float]:
+    """Whose grants are void, hashed, and until when they were given."""
+    return {str(person): float(revoked_at) for person, revoked_at in db.execute(REVOCATIONS)}
 
 
 def expire_tombstones(db: apsw.Connection, before: float) -> int:
