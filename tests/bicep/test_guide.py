@@ -172,6 +172,12 @@ def test_the_quantities_that_are_paid_for_are_those_that_are_made():
         (server,) = outcome.of("Microsoft.DBforPostgreSQL/flexibleServers")
         servers = 2 if server.body["properties"]["highAvailability"]["mode"] == "ZoneRedundant" else 1
         assert rows["PostgreSQL servers"][at] == f"{servers} × {server.body['sku']['name']}"
+        seconds = cores * 30 * 86_400
+        dollars = 0.000024 * max(0, seconds - 180_000) + 0.000003 * max(0, 2 * seconds - 360_000)
+        assert number(rows["dollars for replicas at least"][at]) == int(dollars)
+        assert number(rows["dollars for private endpoints"][at]) == round(
+            number(rows["private endpoints"][at]) * 30 * 24 * 0.01
+        )
 
 
 def number(cell):
