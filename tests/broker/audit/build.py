@@ -56,9 +56,9 @@ class ListSink:
 
 
 @asynccontextmanager
-async def auditing(sink, *, monotonic=None, write_s=5.0, chain="c"):
+async def auditing(sink, *, monotonic=None, write_s=5.0, chain="c", pause=lambda _seconds: None):
     """An audit on that sink, closed in the end."""
-    writer = Writer(sink, SEAL, Head(chain), FIRST, now=Clock())
+    writer = Writer(sink, SEAL, Head(chain), FIRST, now=Clock(), pause=pause)
     try:
         yield Audit(writer, monotonic=monotonic or Clock(), write_s=write_s)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -84,6 +85,40 @@ async def test_it_goes_on_by_itself_and_the_chain_holds():
         await audit.write(MINT)
     assert [line["n"] for line in sink.fields()] == [1, 2]
     assert sink.fields()[0]["action"] == "config.start"
+
+
+async def test_who_writes_alone_never_waits_for_others():
+    pauses: list[float] = []
+    async with auditing(ListSink(), pause=pauses.append) as audit:
+        for _ in range(5):
+            await audit.write(MINT)
+    assert pauses == []
+
+
+async def test_after_a_crowd_the_next_group_waits_for_who_comes_in_that_moment():
+    sink = ListSink()
+    arrived, asked = threading.Event(), threading.Event()
+
+    def pause(_seconds):
+        asked.set()
+        assert arrived.wait(10)
+
+    async with auditing(sink, pause=pause) as audit:
+        sink.free.clear()
+        alone = asyncio.ensure_future(audit.write(MINT))
+        await asyncio.to_thread(sink.reached.wait, 10)
+        crowd = [asyncio.ensure_future(audit.write(MINT)) for _ in range(5)]
+        await asyncio.sleep(0)
+        sink.free.set()
+        await asyncio.gather(alone, *crowd)
+        late = asyncio.ensure_future(audit.write(MINT))
+        await asyncio.to_thread(asked.wait, 10)
+        later = asyncio.ensure_future(audit.write(MINT))
+        await asyncio.sleep(0)
+        arrived.set()
+        await asyncio.gather(late, later)
+    assert sink.groups == [2, 5, 2]  # the first with the line of the start
+    assert [line["n"] for line in sink.fields()] == list(range(1, 10))
 
 
 async def test_a_commit_that_nobody_heard_of_is_gone_on_from():
