@@ -8,8 +8,10 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +26,7 @@ START_S = 20.0
 STOP_S = 12.0
 TAIL_LINES = 15
 FIRST_PORT, LAST_PORT = 10_240, 32_000
+WORKERS = 8  # at most
 
 # Every setting of either service, and what uvicorn reads by itself.
 SETTINGS = frozenset(
@@ -175,8 +178,20 @@ def free_port(wanted: int = 0) -> int:
     Below those that a system gives to connections: one of these could be taken before the service listens.
     """
     while not (wanted and is_free(wanted)):
-        wanted = random.randint(FIRST_PORT, LAST_PORT)
+        wanted = next(_ports())
     return wanted
+
+
+@cache
+def _ports() -> Iterator[int]:
+    """Each once, in an order of this process's own, and none that another worker of the tests may choose.
+
+    A port that was found free is only taken when its service listens, a second later: by then another test
+    had sometimes found it free too.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    mine = range(FIRST_PORT + worker, LAST_PORT, WORKERS)
+    return cycle(random.sample(mine, len(mine)))
 
 
 def is_free(port: int) -> bool:
