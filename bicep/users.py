@@ -17,12 +17,14 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+CONNECT_S = 10  # longer than a server takes that is there; the job itself is ended after two minutes
+
 
 def make(admin_url: str, app_url: str) -> None:
     """The database and the user that ``app_url`` names, by whoever ``admin_url`` names."""
     app = conninfo_to_dict(app_url)
     user, database, password = str(app["user"]), str(app["dbname"]), str(app["password"])
-    with psycopg.connect(admin_url, autocommit=True) as server:
+    with psycopg.connect(admin_url, autocommit=True, connect_timeout=CONNECT_S) as server:
         if not _is_there(server, "SELECT FROM pg_roles WHERE rolname = %s", user):
             server.execute(SQL("CREATE ROLE {} LOGIN").format(Identifier(user)))
         server.execute(_with_password(server, user, password))
@@ -31,7 +33,7 @@ def make(admin_url: str, app_url: str) -> None:
         names = {"database": Identifier(database), "user": Identifier(user)}
         server.execute(SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
         server.execute(SQL("GRANT CONNECT ON DATABASE {database} TO {user}").format(**names))
-    with psycopg.connect(admin_url, dbname=database, autocommit=True) as inside:
+    with psycopg.connect(admin_url, dbname=database, autocommit=True, connect_timeout=CONNECT_S) as inside:
         inside.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
         inside.execute(SQL("GRANT USAGE, CREATE ON SCHEMA public TO {user}").format(**names))
 
